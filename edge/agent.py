@@ -64,8 +64,8 @@ class Agent:
         remote: settings that hubs may change; None accepts no commands.
 
     Raises:
-        Invalid: the source's data does not match the settings.
-        Unavailable: the source of a replay or the spool cannot be opened.
+        InvalidError: the source's data does not match the settings.
+        UnavailableError: the source of a replay or the spool cannot be opened.
     """
 
     def __init__(self, settings: EdgeSettings, remote: RemoteSettings | None = None) -> None:
@@ -126,7 +126,7 @@ class Agent:
             drain_s: seconds that a stop may wait for the spool to empty while the broker is connected.
 
         Raises:
-            Unavailable: the source failed for good.
+            UnavailableError: the source failed for good.
         """
         log.info(
             "sensor starts",

@@ -9,7 +9,7 @@ class MqttPublisher(Protocol):
     def publish(
         self, topic: str, payload: bytes, *, retain: bool = False, qos: int = 1, content_type: str | None = None
     ) -> int:
-        """Send a message; return its id, or raise `Unavailable`."""
+        """Send a message; return its id, or raise `UnavailableError`."""
 
     def subscribe(self, topic_filter: str, qos: int = 1) -> None:
         """Subscribe to messages."""

@@ -122,7 +122,7 @@ class Capture:
         A live source that fails or is missing is opened again after a wait that doubles up to `REOPEN_CAP_S`.
 
         Raises:
-            Unavailable: a replay cannot go on.
+            UnavailableError: a replay cannot go on.
         """
         rest_s = REOPEN_S
         while not stop.is_set():

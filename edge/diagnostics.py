@@ -100,7 +100,7 @@ def _measure_microphone(source: Source) -> str:
     """Return the sound level of 10 s of a microphone, as text.
 
     Raises:
-        Unavailable: the microphone delivers nothing.
+        UnavailableError: the microphone delivers nothing.
     """
     for item in source.clips(threading.Event()):
         if isinstance(item, AudioClip):
@@ -170,8 +170,8 @@ def _try_broker(settings: EdgeSettings) -> str:
     for a moment.
 
     Raises:
-        Unavailable: the broker does not accept the connection.
-        Invalid: the broker does not let this sensor publish, or another client uses its name.
+        UnavailableError: the broker does not accept the connection.
+        InvalidError: the broker does not let this sensor publish, or another client uses its name.
     """
     mqtt = settings.mqtt.without_session()
     where = f"{mqtt.host}:{mqtt.port}"

@@ -13,7 +13,7 @@ DISK_REST_S: Final = 1.0
 
 
 class DiskGuard:
-    """Run work that may raise `Unavailable`; wait `DISK_REST_S` after a failure, and log each failure once."""
+    """Run work that may raise `UnavailableError`; wait `DISK_REST_S` after a failure, and log each failure once."""
 
     def __init__(self) -> None:
         self._until_s: dict[str, float] = {}
@@ -23,7 +23,7 @@ class DiskGuard:
 
         Args:
             what: name of the work, for the log and for its wait.
-            work: callable that may raise `Unavailable`.
+            work: callable that may raise `UnavailableError`.
             now_s: monotonic time.
         """
         if now_s < self._until_s.get(what, 0.0):

@@ -49,7 +49,7 @@ def encode(
         sound: selects the audio to send next to the embedding; None sends none.
 
     Raises:
-        Invalid: samples that are not finite, or a rate that events do not allow.
+        InvalidError: samples that are not finite, or a rate that events do not allow.
     """
     if isinstance(item, EmbeddingClip):
         return Event(

@@ -10,8 +10,8 @@ def open_extractor(settings: EdgeSettings) -> FeatureExtractor | None:
     """Return the extractor that the settings name or need; None if the sensor sends audio alone.
 
     Raises:
-        Invalid: the source delivers embeddings, the manifest is invalid, or the model has another checksum.
-        Unavailable: a file is missing.
+        InvalidError: the source delivers embeddings, the manifest is invalid, or the model has another checksum.
+        UnavailableError: a file is missing.
     """
     if settings.feature_space is None:
         return None

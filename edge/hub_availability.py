@@ -1,4 +1,4 @@
-"""Whether any hub accepts events, from the hubs' intake messages. If none does for long, events stay in the spool.
+"""Availability of hubs, from their intake messages. If none accepts events for long, events stay in the spool.
 
 A broker queues events for an offline hub only up to its limits. Beyond them Mosquitto drops events and still
 acknowledges them, so the spool would lose them. The broker's queue covers a short absence, such as a restart.

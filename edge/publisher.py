@@ -238,7 +238,7 @@ class SpoolPublisher:
         """Write to the spool which rows are acknowledged and which are set aside.
 
         Raises:
-            Unavailable: the disk does not take it.
+            UnavailableError: the disk does not take it.
         """
         for stamp_s, marks in groupby(list(self._owed.items()), key=itemgetter(1)):
             rows = [row for row, _ in marks]
@@ -256,7 +256,7 @@ class SpoolPublisher:
         A broker that was killed may have lost everything that it acknowledged within the window.
 
         Raises:
-            Unavailable: the disk cannot be read.
+            UnavailableError: the disk cannot be read.
         """
         since_s = self._time.now_s - self._resend_window_s
         self._repeats |= dict.fromkeys(self._spool.acknowledged(since_s))
@@ -269,7 +269,7 @@ class SpoolPublisher:
         """After a reconnection, release rows that were too large for the broker and now fit.
 
         Raises:
-            Unavailable: the disk does not take it.
+            UnavailableError: the disk does not take it.
         """
         large = [message for message in self._spool.all_aside() if message.reason == TOO_LARGE]
         self._spool.release(message.row for message in large if self._fits(message.topic, message.size_bytes))
@@ -279,7 +279,7 @@ class SpoolPublisher:
         """Return the entries to send next: the suspect alone, else new, repeated, refused or set-aside ones.
 
         Raises:
-            Unavailable: the disk cannot be read.
+            UnavailableError: the disk cannot be read.
         """
         if (suspect := self._window.suspect) is not None:
             entries = self._spool.load([suspect])

@@ -50,7 +50,7 @@ def try_source(settings: EdgeSettings, source: Source, patience_s: float = PATIE
         Its description, how much of it was tested, and its faults, as text.
 
     Raises:
-        Invalid: no tested item is readable.
+        InvalidError: no tested item is readable.
     """
     until_s = time.monotonic() + patience_s
     trial = Trial()

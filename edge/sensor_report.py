@@ -106,7 +106,7 @@ def previous_event(spool: Spool) -> EventId | None:
     """Return the id of the latest event that an earlier run put in the spool; None if it is not known.
 
     Raises:
-        Unavailable: the disk cannot be read.
+        UnavailableError: the disk cannot be read.
     """
     with contextlib.suppress(InvalidError):
         return EventId.parse(spool.note("newest") or "")

@@ -89,7 +89,7 @@ class SourceSettings(SettingsGroup):
 
 
 class FeatureSettings(SettingsGroup):
-    """Whether the sensor sends audio or embeddings."""
+    """The choice between audio and embeddings, and the feature extractor."""
 
     space: str | None = Field(
         None,

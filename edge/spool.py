@@ -6,7 +6,7 @@ the broker cannot take is *set aside*, with the reason. The hub recognises repea
 
 SQLite runs in WAL mode with synchronous = FULL: a `put` that returned is on the disk. The file is locked for one
 process. Any thread may call any method. The caller stamps acknowledgements with seconds of connection to the broker
-(`edge.connection_clock`). Errors of the disk become `Unavailable`. A damaged file is replaced by one with its
+(`edge.connection_clock`). Errors of the disk become `UnavailableError`. A damaged file is replaced by one with its
 readable rows (`edge.spool_recovery`), also while the agent runs.
 """
 
@@ -38,7 +38,7 @@ class Spool(SpoolFile):
         max_bytes: most payload bytes kept, acknowledged rows included.
 
     Raises:
-        Unavailable: the file cannot be made or opened, or another process holds it.
+        UnavailableError: the file cannot be made or opened, or another process holds it.
     """
 
     def __init__(self, path: Path, max_bytes: int) -> None:
@@ -61,8 +61,8 @@ class Spool(SpoolFile):
             The number of deleted rows that were set aside.
 
         Raises:
-            Busy: the spool is full.
-            Unavailable: the disk refuses.
+            OverloadedError: the spool is full.
+            UnavailableError: the disk refuses.
         """
 
         def work(db: sqlite3.Connection) -> int:

@@ -33,7 +33,7 @@ class SetAside:
 
 @dataclass(frozen=True, slots=True)
 class SpoolUsage:
-    """How full a spool is.
+    """Use of a spool.
 
     Attributes:
         pending: messages that the broker can take and does not have yet.

@@ -2,7 +2,7 @@
 
 A damaged file is replaced by one with its readable rows (`edge.spool_recovery`). On a full disk the oldest
 acknowledged rows are deleted. In both cases the transaction is tried once more. Any other error of the disk is
-`Unavailable`.
+`UnavailableError`.
 """
 
 import contextlib
@@ -34,7 +34,7 @@ class SpoolFile:
         path: SQLite file; its folder is created.
 
     Raises:
-        Unavailable: the file cannot be made or opened, or another process holds it.
+        UnavailableError: the file cannot be made or opened, or another process holds it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -152,7 +152,7 @@ class SpoolFile:
 
 @contextmanager
 def _translated(path: Path) -> Iterator[None]:
-    """Convert errors of the disk to `Unavailable`."""
+    """Convert errors of the disk to `UnavailableError`."""
     try:
         yield
     except sqlite3.Error as error:

@@ -51,8 +51,8 @@ def read_file(path: Path, longest_s: float = LONGEST_S) -> tuple[Waveform, int]:
         The waveform, float32 [samples], and its sample rate in Hz.
 
     Raises:
-        Invalid: libsndfile cannot read the file, or it contains no audio; the message names the file.
-        Unavailable: the file cannot be opened; the message names the file.
+        InvalidError: libsndfile cannot read the file, or it contains no audio; the message names the file.
+        UnavailableError: the file cannot be opened; the message names the file.
     """
     try:
         with opened(path) as recording:
@@ -67,7 +67,7 @@ def encode_flac(waveform: Waveform, rate_hz: int) -> bytes:
     """Encode a waveform as 16-bit FLAC; samples beyond full scale are clipped.
 
     Raises:
-        Invalid: a sample rate that FLAC cannot store; see `flac_rate`.
+        InvalidError: a sample rate that FLAC cannot store; see `flac_rate`.
     """
     buffer = io.BytesIO()
     try:
@@ -89,8 +89,8 @@ def decode_flac(data: bytes) -> tuple[Waveform, int]:
         The waveform, float32 [samples], and its sample rate in Hz.
 
     Raises:
-        Invalid: not FLAC, longer than `LONGEST_S` or `MAX_SAMPLES`, of a rate outside the contract, empty, shorter
-            than its header states, or damaged.
+        InvalidError: not FLAC, longer than `LONGEST_S` or `MAX_SAMPLES`, of a rate outside the contract, empty,
+            shorter than its header states, or damaged.
     """
     try:
         recording = of_bytes(data, ("FLAC",))
@@ -116,7 +116,7 @@ def read_whole(recording: Recording, most_samples: int) -> Waveform:
         float32 [samples].
 
     Raises:
-        Invalid: the recording is longer or empty, or its samples cannot be sound.
+        InvalidError: the recording is longer or empty, or its samples cannot be sound.
     """
     longest_s = most_samples / recording.rate_hz
     samples = read_at_most(recording, (most_samples + 1) / recording.rate_hz)
@@ -138,7 +138,7 @@ def pad_or_trim(waveform: Waveform, samples: int) -> Waveform:
     """Cut or repeat a waveform to exactly this many samples.
 
     Raises:
-        Invalid: the waveform is empty.
+        InvalidError: the waveform is empty.
     """
     if waveform.size == 0:
         raise InvalidError("cannot make a clip of no samples")

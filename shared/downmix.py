@@ -47,7 +47,7 @@ def check_samples(samples: Samples) -> None:
         samples: float32 [samples] or [samples, channels], full scale = 1.0.
 
     Raises:
-        Invalid: no samples, samples that are not finite, or a peak above `MAX_PEAK`.
+        InvalidError: no samples, samples that are not finite, or a peak above `MAX_PEAK`.
     """
     if not samples.size:
         raise InvalidError("it contains no samples")

@@ -32,7 +32,7 @@ def check_name(value: str, what: str) -> str:
     """Return the value if it is a valid id.
 
     Raises:
-        Invalid: it does not match `NAME`.
+        InvalidError: it does not match `NAME`.
     """
     if not NAME.fullmatch(value):
         raise InvalidError(f"{what} {value!r} must match {NAME.pattern}")
@@ -46,7 +46,7 @@ class EventId:
     `str()` returns `site.sensor.boot.seq`, which is safe in URLs, keys and file names. `parse` reads it back.
 
     Raises:
-        Invalid: a part that does not match its pattern or range.
+        InvalidError: a part that does not match its pattern or range.
     """
 
     site: str
@@ -69,7 +69,7 @@ class EventId:
         """Parse `site.sensor.boot.seq`.
 
         Raises:
-            Invalid: the text is not an event id.
+            InvalidError: the text is not an event id.
         """
         parts = text.split(".")
         if len(parts) != 4 or not re.fullmatch(r"[0-9]{1,16}", parts[3]):
@@ -89,7 +89,7 @@ class Levels:
         details: further levels; None if the sensor did not measure them.
 
     Raises:
-        Invalid: a level that is not finite or is outside [-200, 200].
+        InvalidError: a level that is not finite or is outside [-200, 200].
 
     Source: IEC 61672-1.
     """
@@ -136,7 +136,7 @@ class Flac:
     """The audio of a clip, as the bytes of a mono FLAC file.
 
     Raises:
-        Invalid: no bytes, or not FLAC.
+        InvalidError: no bytes, or not FLAC.
     """
 
     data: bytes
@@ -155,7 +155,7 @@ class Embedding:
         features: uint8 [frames, dimension] of that space.
 
     Raises:
-        Invalid: unknown space, wrong shape or dtype.
+        InvalidError: unknown space, wrong shape or dtype.
     """
 
     space: str

@@ -33,7 +33,7 @@ class FeatureExtractor(Protocol):
             uint8 [frames, dimension] of `space`.
 
         Raises:
-            Invalid: no samples, samples that are not finite, or a sample rate outside [1,000, 384,000].
+            InvalidError: no samples, samples that are not finite, or a sample rate outside [1,000, 384,000].
         """
         ...
 
@@ -47,7 +47,7 @@ class FeatureExtractor(Protocol):
             uint8 [n, frames, dimension] of `space`.
 
         Raises:
-            Invalid: `extract` rejects one of the clips; extract them one by one to find it.
+            InvalidError: `extract` rejects one of the clips; extract them one by one to find it.
         """
         ...
 
@@ -64,7 +64,7 @@ def resample_clip(waveform: Waveform, rate_hz: int, to_hz: int) -> Waveform:
         float32 [10 * to_hz].
 
     Raises:
-        Invalid: see `FeatureExtractor.extract`.
+        InvalidError: see `FeatureExtractor.extract`.
     """
     if waveform.ndim != 1 or not bool(np.isfinite(waveform).all()):
         raise InvalidError("a clip is one row of finite samples")

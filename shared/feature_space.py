@@ -43,7 +43,7 @@ class FeatureSpace:
         """Return the features unchanged if they are uint8 of this space's shape.
 
         Raises:
-            Invalid: another shape or dtype.
+            InvalidError: another shape or dtype.
         """
         if features.dtype != np.uint8 or features.shape != self.shape:
             raise InvalidError(
@@ -93,7 +93,7 @@ def register_space(space: FeatureSpace) -> None:
     """Register a feature space.
 
     Raises:
-        Invalid: another feature space has its id.
+        InvalidError: another feature space has its id.
     """
     if SPACES.setdefault(space.id, space) != space:
         raise InvalidError(
@@ -105,7 +105,7 @@ def get_space(space_id: str) -> FeatureSpace:
     """Return a feature space by its id.
 
     Raises:
-        Unsupported: this version does not know the id.
+        UnsupportedError: this version does not know the id.
     """
     try:
         return SPACES[space_id]

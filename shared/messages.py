@@ -1,7 +1,7 @@
 """The messages on MQTT: the CBOR event message, and the JSON state and alert messages.
 
 Pydantic models are used at this boundary only; the programs use `shared.events` internally. Every decoder limits the
-size before it parses, and raises `Invalid` with a reason for the dead letter.
+size before it parses, and raises `InvalidError` with a reason for the dead letter.
 
 Every number, text and list is bounded, and every time can be converted to UTC. Decoders ignore unknown fields, so a
 hub accepts messages of newer sensors and rows that a newer hub stored. A change of the meaning of a known field
@@ -202,9 +202,9 @@ def decode_event(payload: bytes, topic: SensorTopic | None = None) -> Event:
     """Decode an event message; if a topic is given, it must be that of the same sensor.
 
     Raises:
-        Invalid: too large, not CBOR, a field missing or out of range, wrong shape, or a message sent on another
+        InvalidError: too large, not CBOR, a field missing or out of range, wrong shape, or a message sent on another
             sensor's topic.
-        Unsupported: an unknown feature space, or a later version of the message.
+        UnsupportedError: an unknown feature space, or a later version of the message.
     """
     if len(payload) > EVENT_CAP_BYTES:
         raise InvalidError(f"event message of {len(payload)} bytes is over the cap of {EVENT_CAP_BYTES}")
@@ -467,7 +467,7 @@ def decode_json(kind: type[JsonMessage], payload: bytes, max_bytes: int = STATE_
     """Decode a JSON message.
 
     Raises:
-        Invalid: too large, not JSON, or not a message of this kind.
+        InvalidError: too large, not JSON, or not a message of this kind.
     """
     if len(payload) > max_bytes:
         raise InvalidError(f"{kind.__name__} of {len(payload)} bytes is over the cap of {max_bytes}")

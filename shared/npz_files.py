@@ -23,8 +23,8 @@ def read_arrays(path: Path, names: Collection[str] | None = None) -> dict[str, n
         names: names of the arrays to read if they exist; all if None.
 
     Raises:
-        Unavailable: the file cannot be opened.
-        Invalid: not an .npz file, or a damaged one.
+        UnavailableError: the file cannot be opened.
+        InvalidError: not an .npz file, or a damaged one.
     """
     name = printable(path)
     try:

@@ -20,7 +20,7 @@ def expanded(path: Path) -> Path:
     """Return a path with `~` replaced by the home directory.
 
     Raises:
-        Invalid: this user has no home directory, or the named user does not exist.
+        InvalidError: this user has no home directory, or the named user does not exist.
     """
     try:
         return path.expanduser()

@@ -56,7 +56,7 @@ class Recording:
         faults: faults of a readable file, as text; complete once all blocks were read.
 
     Raises:
-        Invalid: libsndfile cannot read the file, or its rate or number of channels is out of range.
+        InvalidError: libsndfile cannot read the file, or its rate or number of channels is out of range.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -111,8 +111,8 @@ def opened(path: Path) -> Iterator[Recording]:
     """Open a recording for reading.
 
     Raises:
-        Invalid: the file is not a recording; the message does not name it.
-        Unavailable: the file cannot be opened or read.
+        InvalidError: the file is not a recording; the message does not name it.
+        UnavailableError: the file cannot be opened or read.
     """
     try:
         with path.open("rb") as file:
@@ -150,7 +150,7 @@ def of_bytes(data: bytes, formats: Collection[str] | None = None) -> Recording:
         formats: libsndfile's names of the accepted formats; all if None.
 
     Raises:
-        Invalid: see `Recording`; or another format.
+        InvalidError: see `Recording`; or another format.
     """
     recording = Recording(io.BytesIO(data))
     if formats is not None and recording.format not in formats:

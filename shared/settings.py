@@ -70,7 +70,7 @@ class MqttSettings(SettingsGroup):
         """Return the password, from the settings or from the password file.
 
         Raises:
-            Invalid: the password file cannot be read, is empty or is not UTF-8.
+            InvalidError: the password file cannot be read, is empty or is not UTF-8.
         """
         if self.password_file is not None:
             try:
@@ -99,7 +99,7 @@ def load_settings(kind: type[Settings], config: Path | None, overrides: Iterable
         overrides: `group.field=value` strings from `--set` flags; a list is written as in JSON or TOML.
 
     Raises:
-        Invalid: an unreadable file, an unknown name or a value out of range; the message names it.
+        InvalidError: an unreadable file, an unknown name or a value out of range; the message names it.
     """
     values: dict[str, Any] = {}
     if config is not None:

@@ -29,7 +29,7 @@ def render_settings_file(kind: type[BaseSettings], values: Values, important: Ma
         important: fields to write as comments when they are not given, by group.
 
     Raises:
-        Invalid: the settings reject a value.
+        InvalidError: the settings reject a value.
     """
     parts = []
     for name, field in kind.model_fields.items():

@@ -36,7 +36,7 @@ DAY_DBFS: Final = -48.0
 """Level of the background, RMS; `_SPREAD_DB` varies it."""
 _SPREAD_DB: Final = 1.5
 Mixture = tuple[bool, tuple[SourceInstance, ...]]
-"""Whether it is night, and the sources that sound."""
+"""A flag for night, and the sources that sound."""
 
 
 def render_clip(mixture: Mixture, rng: np.random.Generator) -> Waveform:

@@ -81,7 +81,7 @@ def make_scene(rng: Random, rate_hz: int, duration_s: float = 10.0, cast: SoundC
         cast: recurring sources; None draws new ones every time.
 
     Raises:
-        Invalid: a rate or duration outside its range.
+        InvalidError: a rate or duration outside its range.
     """
     count = int(rng.choice(len(SOURCES_ODDS), p=SOURCES_ODDS))
     labels = [CATEGORIES[i] for i in rng.choice(len(CATEGORIES), size=count, replace=False)]
@@ -94,7 +94,7 @@ def mix_scene(
     """Mix one performance of each named category over a background; see `make_scene`.
 
     Raises:
-        Invalid: an unknown category, or a rate or duration outside its range.
+        InvalidError: an unknown category, or a rate or duration outside its range.
     """
     if rate_hz < 8_000 or not 0.0 < duration_s <= 60.0:
         raise InvalidError(f"a scene of {duration_s} s at {rate_hz} Hz: want (0, 60] s from 8000 Hz up")
@@ -116,7 +116,7 @@ def render_source(category: str, character: int, rng: Random, rate_hz: int, dura
     """Return a performance of one character: float64 [samples], of any level.
 
     Raises:
-        Invalid: an unknown category.
+        InvalidError: an unknown category.
     """
     if category not in GENERATORS:
         raise InvalidError(f"unknown category {category!r}; known: {', '.join(CATEGORIES)}")

@@ -42,8 +42,8 @@ def read_text(path: Path) -> str:
     r"""Read a text file; its lines end in `\n`.
 
     Raises:
-        Unavailable: the file cannot be opened.
-        Invalid: the file is not UTF-8 or not text; the message names the line.
+        UnavailableError: the file cannot be opened.
+        InvalidError: the file is not UTF-8 or not text; the message names the line.
     """
     try:
         data = path.read_bytes()
@@ -60,7 +60,7 @@ def decoded(data: bytes, name: str) -> str:
         name: name of the file, for errors.
 
     Raises:
-        Invalid: see `read_text`.
+        InvalidError: see `read_text`.
     """
     for mark, encoding in _MARKS.items():
         if data.startswith(mark):
@@ -84,8 +84,8 @@ def first_line(path: Path) -> str:
     """Read a secret: the first line of a file, without its line end.
 
     Raises:
-        Unavailable: the file cannot be opened.
-        Invalid: the file is not UTF-8, or its first line is empty.
+        UnavailableError: the file cannot be opened.
+        InvalidError: the file is not UTF-8, or its first line is empty.
     """
     line = read_text(path).partition("\n")[0]
     if not line.strip():
@@ -97,8 +97,8 @@ def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file.
 
     Raises:
-        Unavailable: the file cannot be opened.
-        Invalid: the file is not UTF-8 or not TOML; the message names the line.
+        UnavailableError: the file cannot be opened.
+        InvalidError: the file is not UTF-8 or not TOML; the message names the line.
     """
     try:
         return tomllib.loads(read_text(path))
@@ -114,9 +114,9 @@ def read_table(path: Path, columns: Collection[str]) -> list[Row]:
         columns: names of the required columns.
 
     Raises:
-        Unavailable: the file cannot be opened.
-        Invalid: the file is not UTF-8, has other delimiters, or lacks columns, rows or cells; the message names the
-            line.
+        UnavailableError: the file cannot be opened.
+        InvalidError: the file is not UTF-8, has other delimiters, or lacks columns, rows or cells; the message names
+            the line.
     """
     name = printable(path)
     reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True, skipinitialspace=True)

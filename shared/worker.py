@@ -1,8 +1,8 @@
 """Run a step repeatedly on a thread that continues after any exception.
 
 1. A step does one piece of work and returns the seconds to wait until the next step.
-2. After the expected errors `Unavailable` and `Overloaded` the step is tried again after a growing wait with full
-   jitter.
+2. After the expected errors `UnavailableError` and `OverloadedError` the step is tried again after a growing wait
+   with full jitter.
 3. Any other exception is a defect of the program. The worker logs the traceback once per kind, counts the restart,
    and tries the step again after the same wait. So a step must leave a state from which it can be tried again.
 4. A stop ends the wait at once. The thread ends after the current step.
@@ -36,7 +36,7 @@ class Worker:
     Attributes:
         stopping: set once the worker is to end; a step that waits should wait on it.
         restarts: number of steps that raised an unexpected exception.
-        waits: number of steps that raised `Unavailable` or `Overloaded`.
+        waits: number of steps that raised `UnavailableError` or `OverloadedError`.
     """
 
     def __init__(

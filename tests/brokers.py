@@ -19,20 +19,20 @@ class Behaviour:
 
     Attributes:
         maximum_packet: larger packets end the connection.
-        told: whether CONNACK tells the limit.
-        says_why: whether a DISCONNECT tells the reason before the connection ends.
-        receive_maximum: told in CONNACK.
+        reported: whether CONNACK states the limit.
+        says_why: whether a DISCONNECT states the reason before the connection ends.
+        receive_maximum: stated in CONNACK.
         hangs_up: payloads at which the connection just ends.
         after_connack: bytes sent after the first CONNACKs, one each.
         connack: what is sent instead of CONNACK, after which the connection ends; b"" hangs up.
         silent: nothing is ever answered.
-        shared: what CONNACK says of shared subscriptions; None: nothing.
+        shared: what CONNACK states of shared subscriptions; None: nothing.
         suback: reason by filter; the quality of service that was asked for by default.
     """
 
     maximum_packet: int | None = None
-    told: bool = True
-    says_why: bool = True
+    reported: bool = True
+    states_reason: bool = True
     receive_maximum: int | None = None
     hangs_up: Callable[[bytes], bool] = lambda _: False
     after_connack: list[bytes] = field(default_factory=list)
@@ -51,7 +51,7 @@ class FaultyBroker:
         sizes: bytes of each PUBLISH packet, by payload.
         filters: of all subscriptions that were asked for, in order.
 
-    No message is delivered to anybody, so that it is a broker, too, which takes `$share` for an ordinary topic.
+    No message is delivered, so that it is a broker, too, which takes `$share` for an ordinary topic.
     """
 
     def __init__(self, behaviour: Behaviour | None = None) -> None:
@@ -113,9 +113,9 @@ class FaultyBroker:
         if how.silent:
             return True
         if kind == CONNECT:
-            return self._let_in(connection, body)
+            return self._handshake(connection, body)
         if how.maximum_packet is not None and size > how.maximum_packet:
-            if how.says_why:
+            if how.states_reason:
                 connection.sendall(_framed(DISCONNECT, bytes([PACKET_TOO_LARGE, 0])))
             return False
         if kind == PUBLISH:
@@ -131,7 +131,7 @@ class FaultyBroker:
             connection.sendall(_framed(PINGRESP, b""))
         return kind != DISCONNECT
 
-    def _let_in(self, connection: socket.socket, body: bytes) -> bool:
+    def _handshake(self, connection: socket.socket, body: bytes) -> bool:
         how = self.behaviour
         if how.connack is not None:
             connection.sendall(how.connack)
@@ -145,7 +145,7 @@ class FaultyBroker:
     def _limits(self) -> bytes:
         """The body of CONNACK. Source: MQTT 5.0, 3.2.2.3."""
         how, properties = self.behaviour, b""
-        if how.maximum_packet is not None and how.told:
+        if how.maximum_packet is not None and how.reported:
             properties += b"\x27" + struct.pack(">I", how.maximum_packet)
         if how.receive_maximum is not None:
             properties += b"\x21" + struct.pack(">H", how.receive_maximum)

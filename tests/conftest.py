@@ -12,8 +12,8 @@ from hub.store.events import EventStore
 from tests.processes import Mosquitto, QueryEngine, Redis, Rumqttd, Store, Valkey
 from tests.programs import pytest_sessionfinish  # noqa: F401 - a hook: the closing line
 
-# How long an example takes says how busy the machine is, and nothing of what is tested. Half the usual number of
-# examples: a test of a codec or parser that needs more says so itself, and tests/fuzz runs millions.
+# How long an example takes shows how busy the machine is, and nothing of what is tested. Half the usual number of
+# examples: a test of a codec or parser that needs more sets it itself, and tests/fuzz runs millions.
 settings.register_profile("untimed", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 

@@ -43,11 +43,11 @@ class Demonstration:
     def until(self, words: str, within_s: float = 180) -> None:
         """Wait until it prints something."""
 
-        def said() -> bool:
+        def is_printed() -> bool:
             assert self.process.poll() is None or words in self.printed, self.printed[-3000:]
             return words in self.printed
 
-        eventually(said, within_s, f"the demo prints {words!r}; it printed {self.printed[-500:]!r}")
+        eventually(is_printed, within_s, f"the demo prints {words!r}; it printed {self.printed[-500:]!r}")
 
     def get(self, path: str) -> dict[str, Any]:
         with urllib.request.urlopen(f"{self.url}/api/v1/{path}", timeout=30) as answer:  # noqa: S310 - our own hub

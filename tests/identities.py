@@ -1,4 +1,4 @@
-"""Checkpoints with an identity that nothing taught: for tests of what is done with identities."""
+"""Checkpoints with an untrained identity, for tests of the use of identities."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Checkpoints whose identities tell test clips apart, for tests of named sounds."""
+"""Checkpoints whose identities distinguish test clips, for tests of named sounds."""
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ CURVE = Curve((0.0, 0.8, 0.95, 1.0), (0.0, 0.02, 0.9, 1.0))
 """From a cosine to P(same source)."""
 
 
-def taught(checkpoint: Checkpoint, features: Features, seed: int = 0) -> Checkpoint:
+def with_identity(checkpoint: Checkpoint, features: Features, seed: int = 0) -> Checkpoint:
     """The checkpoint with a random identity, in which clips like these differ in every direction alike.
 
     Args:

@@ -93,10 +93,10 @@ class Broker(Server):
 class Rumqttd(Broker):
     """The broker of the wheel `iotcore`. It keeps everything in memory, so that a kill ends sessions and queues.
 
-    A test needs `Mosquitto` where it relies on what rumqttd 0.20 lacks. rumqttd acknowledges a message that nobody
+    A test needs `Mosquitto` where it relies on what rumqttd 0.20 lacks. rumqttd acknowledges a message that no client
     has subscribed to with success instead of 0x10 (MQTT 5.0, 3.4.2.1). It publishes the will after a normal
     disconnection (against MQTT 5.0, 3.14.4-3). Its router may panic ("group must exists")
-    when the last member of a shared subscription disconnects; then it lets nobody in.
+    when the last member of a shared subscription disconnects; then it accepts no connection.
     """
 
     def command(self) -> list[str]:
@@ -130,7 +130,7 @@ class Mosquitto(Broker):
 
 
 class Store(Server):
-    """A server that speaks Redis's protocol, in memory only unless an argument says otherwise."""
+    """A server that speaks Redis's protocol, in memory only unless an argument changes it."""
 
     def __init__(self, folder: Path, *arguments: str) -> None:
         super().__init__(folder)

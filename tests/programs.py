@@ -57,7 +57,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
 
 
 def closing_line(skipped: list[pytest.TestReport]) -> str | None:
-    """Return what the run says of tests that a missing program kept from running; None if there are none."""
+    """Return what the run states of tests that a missing program kept from running; None if there are none."""
     found = [_REASON.search(str(report.longrepr)) for report in skipped]
     lacking = [match["name"] for match in found if match]
     if not lacking:

@@ -1,4 +1,4 @@
-"""Those who are told: an HTTP server that answers as a test wishes, an Alertmanager, a mail server."""
+"""Receivers of notifications: an HTTP server that answers as a test wishes, an Alertmanager, a mail server."""
 
 import email
 import ssl
@@ -94,13 +94,13 @@ class Receiver:
                         self.send_header(name, value)
                     self.end_headers()
                     self.wfile.write(answer.body)
-                except OSError:  # whoever asked is gone
+                except OSError:  # the client is gone
                     pass
 
             do_GET = do_POST  # noqa: N815 - the library's name
 
             def log_message(self, *_: object) -> None:
-                """Say nothing."""
+                """Log nothing."""
 
         return Handler
 
@@ -128,7 +128,7 @@ def certificate(folder: Path) -> tuple[Path, Path, Path]:
 
 
 class AlertmanagerProcess(Server):
-    """Debian's Prometheus Alertmanager, which tells nobody."""
+    """Debian's Prometheus Alertmanager, without a receiver."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -136,7 +136,7 @@ class AlertmanagerProcess(Server):
 
     def command(self) -> list[str]:
         config = self.folder / "alertmanager.yml"
-        config.write_text("route:\n  receiver: nobody\nreceivers:\n- name: nobody\n")
+        config.write_text("route:\n  receiver: none\nreceivers:\n- name: none\n")
         return [
             self.executable,
             f"--config.file={config}",

@@ -1,4 +1,4 @@
-"""Events of a few sources that identities tell apart, for tests of what is done with sources."""
+"""Events of a few sources that identities distinguish, for tests of what is done with sources."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -37,7 +37,7 @@ def features(source: int, clip: int = 0) -> Features:
 
 @cache
 def retrieval(seed: int = 0) -> Retrieval:
-    """Retrieval with an identity that nothing taught, of two clips of one source near 1 and of others near 0."""
+    """Retrieval with an untrained identity, of two clips of one source near 1 and of others near 0."""
     checkpoint = identified(replace(load(default_checkpoint(VGGISH.id)), identity=None), seed=seed)
     assert checkpoint.identity is not None
     many = np.stack([features(source) for source in range(100, 400)])
@@ -47,7 +47,7 @@ def retrieval(seed: int = 0) -> Retrieval:
     return Retrieval([Scorer(checkpoint)])
 
 
-def heard(
+def source_event(
     seq: int, source: int, at: datetime, *, sensor: str = "s1", site: str = "demo", dog: float = 0.9
 ) -> StoredEvent:
     """A clip of a dog."""

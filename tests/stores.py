@@ -84,6 +84,6 @@ def _pass_on(
 
 @contextlib.contextmanager
 def silent() -> Iterator[int]:
-    """Serve a port that takes connections and never says anything."""
+    """Serve a port that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield int(listener.getsockname()[1])

@@ -66,10 +66,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     table = read_table(options.table)
     missing = [needed for needed in table if needed.locate() is None]
     if not missing:
-        _say(f"All {len(table)} programs and libraries that tests need are installed.")
+        _print_line(f"All {len(table)} programs and libraries that tests need are installed.")
         return 0
     for needed in missing:
-        _say(f"missing: {needed.name} (Debian package {needed.package}): {needed.purpose}")
+        _print_line(f"missing: {needed.name} (Debian package {needed.package}): {needed.purpose}")
     packages = sorted({needed.package for needed in missing})
     if options.dry_run:
         return 1
@@ -84,9 +84,9 @@ def _install(packages: list[str], missing: list[Needed]) -> int:
     if os.geteuid() != 0:
         if shutil.which("sudo") is None:
             return _refuse(f"Only root can install packages, and sudo is not here. As root, run: {' '.join(install)}")
-        _say("Only root can install packages: sudo may ask for your password.")
+        _print_line("Only root can install packages: sudo may ask for your password.")
         prefix = ["sudo", "DEBIAN_FRONTEND=noninteractive"]
-    _say(f"Installing with apt-get: {' '.join(packages)}")
+    _print_line(f"Installing with apt-get: {' '.join(packages)}")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for command in (["apt-get", "update", "--quiet"], install):
         if subprocess.run([*prefix, *command], check=False, env=environment).returncode != 0:
@@ -94,11 +94,11 @@ def _install(packages: list[str], missing: list[Needed]) -> int:
     left = [needed.name for needed in missing if needed.locate() is None]
     if left:
         return _refuse(f"Still missing after the installation: {', '.join(left)}")
-    _say(f"Installed. {COMMAND} is done.")
+    _print_line(f"Installed. {COMMAND} is done.")
     return 0
 
 
-def _say(words: str) -> None:
+def _print_line(words: str) -> None:
     sys.stdout.write(f"{words}\n")
     sys.stdout.flush()
 

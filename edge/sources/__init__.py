@@ -28,8 +28,8 @@ def open_source(settings: EdgeSettings) -> Source:
     """Open the source that the settings name.
 
     Raises:
-        Invalid: the data does not match the settings.
-        Unavailable: a folder or file is missing. A missing microphone is reported by `clips`, not here.
+        InvalidError: the data does not match the settings.
+        UnavailableError: a folder or file is missing. A missing microphone is reported by `clips`, not here.
     """
     source = settings.source
     if source.kind == "synthetic":

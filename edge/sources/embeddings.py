@@ -25,8 +25,8 @@ def load_embeddings(path: Path) -> tuple[Features, npt.NDArray[np.float64] | Non
         uint8 [n, 10, 128], and float64 [n, 2] with (laeq, lafmax) in dBFS or None.
 
     Raises:
-        Unavailable: the file cannot be opened.
-        Invalid: not an .npz file, no `embedding`, or arrays of another shape or type.
+        UnavailableError: the file cannot be opened.
+        InvalidError: not an .npz file, no `embedding`, or arrays of another shape or type.
     """
     arrays = read_arrays(path, ("embedding", "laeq", "lafmax"))
     if "embedding" not in arrays:
@@ -52,8 +52,8 @@ class EmbeddingSource:
     """Embeddings from a file, of which each sensor takes every `shard_count`-th.
 
     Raises:
-        Unavailable: the file cannot be opened.
-        Invalid: `load_embeddings` rejects the file, or this sensor's part of it is empty.
+        UnavailableError: the file cannot be opened.
+        InvalidError: `load_embeddings` rejects the file, or this sensor's part of it is empty.
     """
 
     live: Final = False

@@ -45,8 +45,8 @@ class RecordingSource:
     """A folder of recordings (or one recording), divided among sensors file by file.
 
     Raises:
-        Unavailable: no such folder.
-        Invalid: no recording in it.
+        UnavailableError: no such folder.
+        InvalidError: no recording in it.
     """
 
     live: Final = False

@@ -80,5 +80,5 @@ class Source(Protocol):
         """Yield clips until the end, or soon after `stop` is set.
 
         Raises:
-            Unavailable: a live device failed or is missing; another call opens it again.
+            UnavailableError: a live device failed or is missing; another call opens it again.
         """

@@ -53,7 +53,7 @@ class AlertDetector:
             The alert of each event, or None.
 
         Raises:
-            Unavailable: the store is away; it is safe to process the events again.
+            UnavailableError: the store is away; it is safe to process the events again.
         """
         if not events:
             return []
@@ -104,7 +104,7 @@ class AlertDetector:
         """Return begin and end of the episodes that events likely continue, ms; None of one that opens its own.
 
         Raises:
-            Unavailable: the store is away.
+            UnavailableError: the store is away.
         """
         states = self._episode_store.sensor_states(sorted({event.place for event in events}))
         return [self._own_span(event, states[event.place]) for event in events]

@@ -53,7 +53,7 @@ class AlertEnricher:
         """Return the alert with its recurrence, its linked episodes and its severity.
 
         Raises:
-            Unavailable: the store is away.
+            UnavailableError: the store is away.
         """
         if not alert.categories:
             return alert

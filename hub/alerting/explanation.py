@@ -75,8 +75,8 @@ class MatchExplainer:
         """Why an event matches another, or how little it does.
 
         Raises:
-            Invalid: they are of different feature spaces, or there is no model for theirs.
-            Unavailable: the store is away.
+            InvalidError: they are of different feature spaces, or there is no model for theirs.
+            UnavailableError: the store is away.
         """
         if event.space != match.space:
             raise InvalidError(
@@ -102,10 +102,10 @@ class MatchExplainer:
         )
 
     def attention(self, event: StoredEvent) -> npt.NDArray[np.float32]:
-        """How much attention each n-th of an event drew: float32 [n], in [0, 1], the most being 1.
+        """Return the attention that each n-th of an event drew: float32 [n], in [0, 1], the most being 1.
 
         Raises:
-            Invalid: no model for its feature space.
+            InvalidError: no model for its feature space.
         """
         return _weighted_attention(self._retrieval.attention(event, event), event.presence)
 

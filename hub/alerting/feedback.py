@@ -71,8 +71,8 @@ class FeedbackService:
             now: when; the present by default.
 
         Raises:
-            Invalid: an alert without such a match or without a category, or an unknown category.
-            Unavailable: the store is away.
+            InvalidError: an alert without such a match or without a category, or an unknown category.
+            UnavailableError: the store is away.
         """
         about = next((m for m in alert.matches if m.event == match), None)
         if match is not None and about is None:
@@ -121,13 +121,13 @@ class FeedbackService:
 
     @raises_unavailable
     def verdicts(self, *, limit: int = 50, before: datetime | None = None) -> list[Verdict]:
-        """The newest verdicts, newest first."""
+        """Return the newest verdicts, newest first."""
         upper = "+inf" if before is None else f"({to_ms(before)}"
         return self._read(self._redis.zrevrangebyscore(keys.VERDICT_TIMES, upper, "-inf", start=0, num=limit))
 
     @raises_unavailable
     def all(self) -> list[Verdict]:
-        """All verdicts, oldest first."""
+        """Return all verdicts, oldest first."""
         return self._read(self._redis.zrange(keys.VERDICT_TIMES, 0, -1))
 
     def _read(self, subjects: Sequence[bytes]) -> list[Verdict]:

@@ -44,7 +44,7 @@ class Matcher:
             towers: float32 [steps, width] of each.
 
         Raises:
-            Unavailable: the store is away.
+            UnavailableError: the store is away.
         """
         rule = self._judge.rule
         ids = [str(event.id) for event in events]
@@ -94,7 +94,7 @@ def match_messages(
     """Return the matches of a query as messages, with P(same kind) and P(same source).
 
     Raises:
-        Unsupported: no model for this space.
+        UnsupportedError: no model for this space.
     """
     if not matches:
         return []

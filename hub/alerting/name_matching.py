@@ -53,7 +53,7 @@ class NameMatcher:
             at_once: whether to ask the store now, even if it was asked less than `EVERY_S` ago.
 
         Raises:
-            Unavailable: the store is away.
+            UnavailableError: the store is away.
         """
         with self._lock:
             if at_once or self._now() >= self._look_at:
@@ -64,7 +64,7 @@ class NameMatcher:
         """Return the named sound of each event that has one.
 
         Raises:
-            Unavailable: the store is away.
+            UnavailableError: the store is away.
         """
         sounds = self.sounds(at_once=True)
         if not sounds:
@@ -81,7 +81,7 @@ class NameMatcher:
             towers: float32 [steps, width] of each, as of `Retrieval.embed`.
 
         Raises:
-            Unavailable: the store is away.
+            UnavailableError: the store is away.
         """
         self.sounds()
         examples = self._examples
@@ -100,7 +100,7 @@ class NameMatcher:
         """Check that sounds of a feature space can have names.
 
         Raises:
-            Invalid: its checkpoint does not distinguish sources, or there is none.
+            InvalidError: its checkpoint does not distinguish sources, or there is none.
         """
         if not self._retrieval.knows_sources(space):
             raise InvalidError(
@@ -136,7 +136,7 @@ class NameMatcher:
 def _by_space(
     sounds: dict[str, NamedSound], made: dict[tuple[str, str], tuple[StoredEvent, Identity]]
 ) -> dict[str, Examples]:
-    """The examples of each feature space, in the order of the named sounds."""
+    """Return the examples of each feature space, in the order of the named sounds."""
     rows: dict[str, list[tuple[NamedSound, StoredEvent, Identity]]] = {}
     for sound in sounds.values():
         for event in sound.examples:

@@ -56,7 +56,7 @@ class RecurrenceCache:
         The other categories of the same place are loaded, too, if they are too young to recur.
 
         Raises:
-            Unavailable: the store is away.
+            UnavailableError: the store is away.
         """
         for place, category, hour in wanted:
             if (place, category, hour) in self._known:
@@ -112,7 +112,7 @@ class RecurrenceService:
             now: later episodes do not count.
 
         Raises:
-            Unavailable: the store is away.
+            UnavailableError: the store is away.
         """
         since_ms, now_ms = to_ms(now - self._history), to_ms(now)
         hours = self._episode_store.active_hours(place, since_ms, now_ms)

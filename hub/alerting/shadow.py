@@ -50,7 +50,7 @@ class ShadowModel:
             In [0, 1]; None of an event of another feature space, or one that expired.
 
         Raises:
-            Unavailable: the store is away.
+            UnavailableError: the store is away.
         """
         events = self._archive.fetch([alert.event, *(match.event for match in alert.matches)])
         own = [event for event in events if event.space == self._space]
@@ -80,11 +80,11 @@ class Comparison:
 
     @property
     def better(self) -> bool:
-        """Whether the candidate may take over."""
+        """Return whether the candidate may take over."""
         return self.verdicts >= MIN_VERDICTS and self.candidate < self.present and self.confidence >= MIN_CONFIDENCE
 
     def describe(self) -> str:
-        """The judgement in a sentence."""
+        """Describe the judgement in a sentence."""
         costs = f"cost {self.candidate:.3f} against {self.present:.3f} on {self.verdicts} verdicts"
         if self.verdicts < MIN_VERDICTS:
             return f"undecided: {costs}; at least {MIN_VERDICTS} are needed"

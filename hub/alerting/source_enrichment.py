@@ -27,10 +27,10 @@ class SourceCompleter:
         self._histories = histories
 
     def complete(self, alert: AlertMessage) -> AlertMessage:
-        """The alert with the source of its episode; as it is if the episode is of none.
+        """Return the alert with the source of its episode; as it is if the episode is of none.
 
         Raises:
-            Unavailable: the store is away.
+            UnavailableError: the store is away.
         """
         if not alert.episode:
             return alert

@@ -78,7 +78,7 @@ class SourceFiler:
         While more are due it works for a tenth of the time: intake of events goes on beside it.
 
         Raises:
-            Unavailable: the store is away; nothing is lost.
+            UnavailableError: the store is away; nothing is lost.
         """
         began_s = time.monotonic()
         names = self._store.due(self._start, AT_ONCE)
@@ -93,7 +93,7 @@ class SourceFiler:
         Hubs with another checkpoint file those of their feature space.
 
         Raises:
-            Unavailable: the store is away; nothing is lost.
+            UnavailableError: the store is away; nothing is lost.
         """
         due = self._store.due_until(episode, AT_ONCE)
         self.file([name for name in due if _compared(name) == _compared(episode)])
@@ -105,7 +105,7 @@ class SourceFiler:
             How many stay due, because hubs with another checkpoint file those of their feature space.
 
         Raises:
-            Unavailable: the store is away; filing again is safe.
+            UnavailableError: the store is away; filing again is safe.
         """
         standing = self._store.standing(names)
         episodes = [one for one in standing.values() if isinstance(one, Episode)]
@@ -176,7 +176,7 @@ class SourceFiler:
 def _recomputed(
     source: Source, members: Mapping[str, Member], identities: Mapping[str, Vector]
 ) -> tuple[Source, dict[str, Member]]:
-    """A source and some of its episodes with other identities, by clip."""
+    """Return a source and some of its episodes with other identities, by clip."""
     named = {centre.id for centre in source.centres}
     recomputed = {
         name: replace(
@@ -201,7 +201,7 @@ def _compared(name: str) -> tuple[str, str]:
 
 
 def _stands(episode: Episode, now: Episode | str | None) -> bool:
-    """Whether an episode has the identity and the opening that it was read with; else it is due again."""
+    """Return whether an episode has the identity and the opening that it was read with; else it is due again."""
     return isinstance(now, Episode) and (now.peak_event, now.opened_ms) == (episode.peak_event, episode.opened_ms)
 
 

@@ -23,8 +23,8 @@ def examples_of(sources: SourceStore, archive: EventStore, source: str) -> tuple
         The id, and one to five events.
 
     Raises:
-        Invalid: there is no such source, or none of its events is left.
-        Unavailable: the store is away.
+        InvalidError: there is no such source, or none of its events is left.
+        UnavailableError: the store is away.
     """
     stored = sources.get(source)
     if stored is None:
@@ -44,8 +44,8 @@ def forget(names: NamedSounds, sources: SourceStore, sound: str) -> NamedSound:
     """Remove a named sound; a source that it was the only name of is kept no longer than others.
 
     Raises:
-        Invalid: there is no such sound.
-        Unavailable: the store is away.
+        InvalidError: there is no such sound.
+        UnavailableError: the store is away.
     """
     gone = names.remove(sound)
     if gone.source and gone.source not in {one.source for one in names.all().values()}:

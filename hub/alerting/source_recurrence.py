@@ -1,4 +1,4 @@
-"""What recurs: the occurrences of one source, put into a pattern."""
+"""Recurrence of a source: its occurrences, put into a pattern."""
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
@@ -42,7 +42,7 @@ class SourceHistories:
         """Episodes of a source, at most `MOST`, the newest first.
 
         Raises:
-            Unavailable: the store is away.
+            UnavailableError: the store is away.
         """
         return self._store.episodes(
             source, limit=MAX_EPISODES, before_ms=to_ms(now) + 1, since_ms=to_ms(now - self._history)
@@ -56,7 +56,7 @@ class SourceHistories:
             now: what comes later is not looked at.
 
         Raises:
-            Unavailable: the store is away.
+            UnavailableError: the store is away.
         """
         return self.pattern_of(self.episodes(source, now), now)
 
@@ -64,7 +64,7 @@ class SourceHistories:
         """Return the recurrence of some episodes; hours in which none of their sensors was online are unknown.
 
         Raises:
-            Unavailable: the store is away.
+            UnavailableError: the store is away.
         """
         since_ms, now_ms = to_ms(now - self._history), to_ms(now)
         places = sorted({episode.place for episode in episodes})

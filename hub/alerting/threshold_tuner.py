@@ -54,7 +54,7 @@ class ThresholdTuner:
             These sites.
 
         Raises:
-            Unavailable: the store is away.
+            UnavailableError: the store is away.
         """
         due = []
         for site in self._episode_store.sites():
@@ -68,7 +68,7 @@ class ThresholdTuner:
         """Estimate a site's thresholds from its history and from verdicts, and put them to use.
 
         Raises:
-            Unavailable: the store is away.
+            UnavailableError: the store is away.
         """
         first, newest = self._episode_store.observed_range(site) or (0, 0)
         since = max(first, newest - self._history_ms)

@@ -88,8 +88,8 @@ def build_retrieval(settings: HubSettings) -> "Retrieval":
     An index in memory is still empty.
 
     Raises:
-        Invalid: a description or a checkpoint cannot be used, two checkpoints have one feature space, or Redis lacks
-            the query engine that `search.backend` requires.
+        InvalidError: a description or a checkpoint cannot be used, two checkpoints have one feature space, or Redis
+            lacks the query engine that `search.backend` requires.
     """
     from hub.model.checkpoint import default_checkpoint, load
     from hub.search.retrieval import Retrieval
@@ -181,7 +181,7 @@ def build_extractor(settings: HubSettings, retrieval: "Retrieval") -> tuple[Feat
     """Return the extractor of audio features, and a sentence with its feature space and the reason for the choice.
 
     Raises:
-        Invalid: no checkpoint scores the feature space of audio clips.
+        InvalidError: no checkpoint scores the feature space of audio clips.
     """
     from hub.features.selection import load_extractor, select_space
 

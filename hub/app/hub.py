@@ -61,7 +61,7 @@ class Hub:
         settings: all settings.
 
     Raises:
-        Invalid: settings, a checkpoint or a Redis server that cannot be used.
+        InvalidError: settings, a checkpoint or a Redis server that cannot be used.
     """
 
     def __init__(self, settings: HubSettings) -> None:
@@ -169,8 +169,8 @@ class Hub:
         Pages and metrics are available from the start, so that they can report an unavailable Redis.
 
         Raises:
-            Invalid: the Redis server cannot be used.
-            Unavailable: the web address cannot be bound, or Redis failed while the index was loaded.
+            InvalidError: the Redis server cannot be used.
+            UnavailableError: the web address cannot be bound, or Redis failed while the index was loaded.
         """
         server = Server(create_app(self._web_context()), self._settings.web.host, self._settings.web.port)
         self._metrics.indexed.set_function(self._retrieval.__len__)

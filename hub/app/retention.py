@@ -58,7 +58,7 @@ class Retention:
         """Remove everything captured before a time; leave audio files that cannot be removed to `sweep`.
 
         Raises:
-            Unavailable: Redis does not answer; the removals so far are final.
+            UnavailableError: Redis does not answer; the removals so far are final.
         """
         while gone := self._archive.delete_before(before, datetime.now(UTC)):
             self._retrieval.remove(gone)
@@ -74,7 +74,7 @@ class Retention:
         """Remove audio files until a time whose events no longer exist: once a day, and again after a failure.
 
         Raises:
-            Unavailable: Redis or the audio folder is not available; another sweep removes the rest.
+            UnavailableError: Redis or the audio folder is not available; another sweep removes the rest.
         """
         if self._clips is None or time.monotonic() < self._sweep_at:
             return

@@ -46,7 +46,7 @@ def draw(path: Path, truth: GroundTruth) -> None:
         truth: ground truth of the replay.
 
     Raises:
-        Unavailable: matplotlib is not installed, or the file cannot be written.
+        UnavailableError: matplotlib is not installed, or the file cannot be written.
     """
     try:
         import matplotlib as mpl  # noqa: PLC0415 - an extra that the hub does not need

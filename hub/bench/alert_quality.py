@@ -181,7 +181,7 @@ def alert_figures(
         progress: called with the current step and its share done, in [0, 1].
 
     Raises:
-        Invalid: the settings or a checkpoint cannot be used.
+        InvalidError: the settings or a checkpoint cannot be used.
     """
     positions = {
         f"{SITE}/{_sensor(n)}": (_POSITIONS[0] + _APART_DEGREES * (n if n < 2 else 10 * n), _POSITIONS[1])

@@ -28,7 +28,7 @@ def costs(names: list[str], repeats: int) -> list[EmbeddingCost]:
         repeats: clips per feature space.
 
     Raises:
-        Unavailable: a measurement failed.
+        UnavailableError: a measurement failed.
     """
     found = []
     for name in names:

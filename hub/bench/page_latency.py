@@ -71,7 +71,7 @@ def page_figures(*, events: int, repeats: int, progress: ProgressFn = lambda *_:
         progress: called with the current step and its share done, in [0, 1].
 
     Raises:
-        Unavailable: `mosquitto` or `redis-server` is not installed, or a program does not start.
+        UnavailableError: `mosquitto` or `redis-server` is not installed, or a program does not start.
     """
     with tempfile.TemporaryDirectory(prefix="earwitness-") as name, contextlib.ExitStack() as stack:
         folder = Path(name)

@@ -77,7 +77,7 @@ class ReplayHub:
             events: events of one site in order of time, none before those of an earlier batch.
 
         Raises:
-            Invalid: the hub rejected an event.
+            InvalidError: the hub rejected an event.
         """
         site, self.now[0] = events[-1].site, events[-1].captured_at
         self._close_days(site)
@@ -137,7 +137,7 @@ def replay_hub(settings: HubSettings, verdict: Verdict | None = None) -> Iterato
         verdict: judges each alert; None: no verdicts.
 
     Raises:
-        Invalid: the settings or a checkpoint cannot be used.
+        InvalidError: the settings or a checkpoint cannot be used.
     """
     with embedded_servers() as servers, contextlib.ExitStack() as stack:
         redis = settings.redis.model_copy(update={"url": type(settings.redis.url)(servers.redis_url)})

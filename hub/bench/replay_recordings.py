@@ -113,8 +113,8 @@ def recordings(folder: Path, zone: ZoneInfo) -> list[Recording]:
         zone: time zone of its hours.
 
     Raises:
-        Unavailable: `labels.csv` cannot be opened.
-        Invalid: a row cannot be read.
+        UnavailableError: `labels.csv` cannot be opened.
+        InvalidError: a row cannot be read.
     """
     recorded: list[Recording] = []
     in_hour: Counter[tuple[str, datetime]] = Counter()
@@ -150,8 +150,8 @@ def recording_figures(
         progress: called with the current step and its share done, in [0, 1].
 
     Raises:
-        Unavailable: a file cannot be opened.
-        Invalid: a row or a recording cannot be read, or the settings cannot be used.
+        UnavailableError: a file cannot be opened.
+        InvalidError: a row or a recording cannot be read, or the settings cannot be used.
     """
     zone = ZoneInfo(settings.sites.timezone)
     found = recordings(folder, zone)

@@ -65,8 +65,8 @@ def score_figures(checkpoint: Checkpoint, data: Path | None, events: int, querie
         repeats: repeats of every measurement.
 
     Raises:
-        Invalid: the network is a tagger, which has no pair layers.
-        Unavailable: the data cannot be read.
+        InvalidError: the network is a tagger, which has no pair layers.
+        UnavailableError: the data cannot be read.
     """
     network = checkpoint.network
     if not isinstance(network, SiameseNetwork):

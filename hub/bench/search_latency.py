@@ -129,7 +129,7 @@ def search_figures(
         progress: called with the current step and its share done, in [0, 1].
 
     Raises:
-        Unavailable: the data cannot be read.
+        UnavailableError: the data cannot be read.
     """
     rng = np.random.default_rng(0)
     clips, others = real_clips(data, checkpoint.space, rng)

@@ -171,7 +171,7 @@ def wait_until(condition: Callable[[], bool], within_s: float, waiting: Callable
     """Wait for a condition.
 
     Raises:
-        Unavailable: it is not true within `within_s`.
+        UnavailableError: it is not true within `within_s`.
     """
     deadline = time.monotonic() + within_s
     while not condition():

@@ -45,7 +45,7 @@ def start_figures(
         progress: called with the current step and its share done, in [0, 1].
 
     Raises:
-        Unavailable: `mosquitto` or `redis-server` is not installed, or a program does not start.
+        UnavailableError: `mosquitto` or `redis-server` is not installed, or a program does not start.
     """
     rng = np.random.default_rng(0)
     clips, _ = real_clips(data, VGGISH, rng)

@@ -25,8 +25,8 @@ def real_clips(folder: Path | None, space: FeatureSpace, rng: np.random.Generato
         rng: random generator.
 
     Raises:
-        Unavailable: a file cannot be opened.
-        Invalid: the embeddings have another shape.
+        UnavailableError: a file cannot be opened.
+        InvalidError: the embeddings have another shape.
     """
     if folder is None:
         made = rng.integers(0, 256, (4_000, *space.shape), dtype=np.uint8)

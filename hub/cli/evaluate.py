@@ -156,7 +156,7 @@ def _check(data: Path | None, sonyc: Path | None, *, halves: bool, few_shot: boo
     """Reject options that exclude each other.
 
     Raises:
-        Invalid: such options are given; the error names them.
+        InvalidError: such options are given; the error names them.
     """
     if halves and few_shot:
         raise InvalidError("give either --halves or --few-shot")

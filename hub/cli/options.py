@@ -32,7 +32,7 @@ def load_hub_settings(config: Path | None, override: list[str] | None) -> HubSet
     """Return the hub's settings from file, environment and flags.
 
     Raises:
-        Invalid: a setting that is unknown or out of range.
+        InvalidError: a setting that is unknown or out of range.
     """
     return load_settings(HubSettings, config, override or [])
 

@@ -27,7 +27,7 @@ def read(path: Path) -> bytes:
     """Return the content of a file.
 
     Raises:
-        Invalid: the file cannot be read.
+        InvalidError: the file cannot be read.
     """
     try:
         return path.read_bytes()
@@ -39,7 +39,7 @@ def authority_of(folder: Path, name: str) -> Authority:
     """Return one of the deployment's authorities, from the folder `ca`.
 
     Raises:
-        Invalid: a file is missing or damaged.
+        InvalidError: a file is missing or damaged.
     """
     ca = folder / "ca"
     return Authority.read(ca / f"{name}.crt", ca / f"{name}.key", ca / f"{name}.crl")

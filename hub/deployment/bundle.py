@@ -80,8 +80,8 @@ def create_deployment(folder: Path, plan: DeploymentSpec, now: datetime) -> None
     """Write a new deployment.
 
     Raises:
-        Invalid: the folder exists, has white space in its name or cannot be written; a name cannot be used; or root
-            would own the folder of a container layout, whose containers run as its owner.
+        InvalidError: the folder exists, has white space in its name or cannot be written; a name cannot be used; or
+            root would own the folder of a container layout, whose containers run as its owner.
     """
     if any(letter.isspace() for letter in str(folder)):
         raise InvalidError(
@@ -107,7 +107,7 @@ def renew(folder: Path, now: datetime, brokers: Sequence[str] = ()) -> None:
     """Issue new certificates for broker, hubs and listener; add `brokers` to the names of the broker's.
 
     Raises:
-        Invalid: the folder is not a deployment, or is damaged.
+        InvalidError: the folder is not a deployment, or is damaged.
     """
     authority = authority_of(folder, "servers")
     hosts = list(dict.fromkeys([*_hosts(folder), *brokers]))
@@ -224,7 +224,7 @@ def _compose_env(folder: Path, layout: Layout) -> str:
     """Return the variables of deploy/compose.yaml; containers run as the owner of these files.
 
     Raises:
-        Invalid: the owner is root; Mosquitto, started as root, would look for another user and end.
+        InvalidError: the owner is root; Mosquitto, started as root, would look for another user and end.
     """
     if os.getuid() == 0:
         raise InvalidError(

@@ -89,7 +89,7 @@ class Authority:
         """Read an authority from its files.
 
         Raises:
-            Invalid: a file is missing or damaged.
+            InvalidError: a file is missing or damaged.
         """
         try:
             private = serialization.load_pem_private_key(key.read_bytes(), None)
@@ -116,7 +116,7 @@ class Authority:
             hosts: names and addresses of a server; empty for a client.
 
         Raises:
-            Invalid: the name is too long, or a host is neither a name nor an address.
+            InvalidError: the name is too long, or a host is neither a name nor an address.
         """
         if len(name) > NAME_CAP:
             raise InvalidError(f"{name!r} has {len(name)} characters; a certificate's name has at most {NAME_CAP}")
@@ -142,7 +142,7 @@ class Authority:
         """Add a certificate (PEM) to the revocation list, unless it is listed already.
 
         Raises:
-            Invalid: not a certificate of this authority.
+            InvalidError: not a certificate of this authority.
         """
         try:
             parsed = x509.load_pem_x509_certificate(certificate)
@@ -172,7 +172,7 @@ def validate_host(host: str) -> x509.GeneralName:
     """Return a host as a certificate names it.
 
     Raises:
-        Invalid: the host is neither a name nor an address.
+        InvalidError: the host is neither a name nor an address.
     """
     try:
         return x509.IPAddress(ipaddress.ip_address(host))

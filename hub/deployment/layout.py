@@ -57,7 +57,7 @@ def ports_of(given: list[str]) -> dict[str, int]:
     """Return the ports, with changes given as `name=number`.
 
     Raises:
-        Invalid: an unknown name, or not a port number.
+        InvalidError: an unknown name, or not a port number.
     """
     ports = dict(PORTS)
     for one in given:

@@ -32,7 +32,7 @@ def add_sensors(folder: Path, sensors: Iterable[str], now: datetime, *, renew: b
         The written folders.
 
     Raises:
-        Invalid: a name cannot be used; then no folder was written.
+        InvalidError: a name cannot be used; then no folder was written.
     """
     places = [parse_sensor(sensor) for sensor in dict.fromkeys(sensors)]
     if not renew:
@@ -57,7 +57,7 @@ def render_edge_toml(template: str, site: str, name: str) -> str:
     """Return a sensor's settings file from the template.
 
     Raises:
-        Invalid: the template does not have each of the lines `site = "site"` and `name = "sensor"` once.
+        InvalidError: the template does not have each of the lines `site = "site"` and `name = "sensor"` once.
     """
     for line, value in (('site = "site"', f'site = "{site}"'), ('name = "sensor"', f'name = "{name}"')):
         if template.splitlines().count(line) != 1:
@@ -70,7 +70,7 @@ def revoke(folder: Path, sensor: str, now: datetime) -> None:
     """Revoke a sensor: add all its certificates to the broker's revocation list.
 
     Raises:
-        Invalid: the folder has no such sensor.
+        InvalidError: the folder has no such sensor.
     """
     site, name = parse_sensor(sensor)
     authority = authority_of(folder, "sensors")
@@ -87,7 +87,7 @@ def parse_sensor(sensor: str) -> tuple[str, str]:
     """Split `site/sensor` into site and name.
 
     Raises:
-        Invalid: the text has another form.
+        InvalidError: the text has another form.
     """
     site, slash, name = sensor.strip().partition("/")
     if not slash:

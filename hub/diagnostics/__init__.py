@@ -113,7 +113,7 @@ def _web(settings: HubSettings) -> Tried:
     """Test whether the page's address is free, or a hub uses it already.
 
     Raises:
-        Invalid: another program uses the address, or it cannot be bound.
+        InvalidError: another program uses the address, or it cannot be bound.
     """
     host, port = settings.web.host, settings.web.port
     try:
@@ -135,7 +135,7 @@ def _folders(settings: HubSettings) -> Tried:
     """Test whether the hub's folders are writable, without leaving files of the current user there.
 
     Raises:
-        Invalid: a folder is not writable.
+        InvalidError: a folder is not writable.
     """
     folders = {"store.audio_dir": settings.store.audio_dir, "search.snapshot_dir": settings.search.snapshot_dir}
     words, doubts = [], []

@@ -1,4 +1,4 @@
-"""What a site's budget of alerts is offered, and what that is worth.
+"""Offers to a site's alert budget, and their worth.
 
 A clip that deserves an alert, does not recur and has no alert yet is an *offer*. An alert that is right gains 1, and
 one that is wrong loses 3: a match probability of p is worth 4p - 3 on average. A known source counts in full, a new
@@ -24,14 +24,14 @@ DAY_MS: Final = 86_400_000
 KNOWN: Final = 0.5
 """P(same source) from which a source counts as known."""
 NEW_COUNTS: Final = 0.1
-"""What an alert about a new source is worth, as a share of one about a known source."""
+"""Worth of an alert about a new source, as a share of one about a known source."""
 HALF_DB: Final = 5.0
 """Level over the ambient one at which an alert counts half, as where the ambient level is not known yet."""
 STEP_DB: Final = 3.0
 """Levels over the ambient level are counted in steps of this size."""
 _LOUDEST: Final = 10
 _ALL_COUNT: Final = 0.2
-"""What an offer of the same category counts for how often something comes, however loud and well known it is."""
+"""Weight of an offer of the same category, however loud and well known, in the count of offers that are alike."""
 _USUAL: Final = 3.0
 """Expected offers a day of each sort before there is any history; counts as one day of history."""
 FORGET: Final = 0.5 ** (1.0 / 7.0)
@@ -44,13 +44,13 @@ EDGES: Final = _LEAST * _RATIO ** np.arange(math.floor(math.log(1.0 / _LEAST, _R
 """Offers are counted by the highest of these that they are worth; below the lowest they are not counted."""
 _MOST_OPEN: Final = 500
 _TINY: Final = 0.01
-"""What weighs less than this is forgotten."""
+"""Weight below which an offer is removed."""
 
 Counts = dict[str, float]
 
 
 class Sort(NamedTuple):
-    """What kind of offer it is: offers are counted by it.
+    """The kind of an offer; offers are counted by it.
 
     Attributes:
         category: position in the taxonomy.
@@ -104,7 +104,7 @@ class OpenOffer(NamedTuple):
 
 @dataclass(slots=True)
 class Offers:
-    """What a site was offered.
+    """The offers to a site's budget.
 
     The methods change this object. `hub.domain.alert_pricing` works on a copy.
 
@@ -142,7 +142,7 @@ class Offers:
         )
 
     def expected(self, at_ms: int, left_ms: int) -> npt.NDArray[np.float64]:
-        """How many offers of each worth are expected in the time that comes: float64 [len(EDGES)], in their order.
+        """Return the expected number of coming offers of each worth: float64 [len(EDGES)], in their order.
 
         Args:
             at_ms: begin of that time, ms since 1970 UTC.
@@ -218,7 +218,7 @@ class Offers:
 
 
 def worth(offers: Offers, offer: Offer) -> float:
-    """What an alert is worth, in [0, 1]; see the module's docstring."""
+    """Return the worth of an alert, in [0, 1]; see the module's docstring."""
     gain = 4.0 * offer.match_probability - 3.0
     if gain <= 0.0:
         return 0.0
@@ -228,7 +228,7 @@ def worth(offers: Offers, offer: Offer) -> float:
 
 
 def _a_day(offers: Offers, sort: Sort) -> float:
-    """How many offers a day are like one: of its category, as new or as well known, and at least as loud."""
+    """Return the number of offers per day of one's category, as new or as well known, and at least as loud."""
     counted = 0.0
     for other, key in _sorts(sort.category):
         alike = other.known == sort.known and other.level >= sort.level
@@ -242,7 +242,7 @@ def _hour_key(hour: int, number: int) -> str:
 
 @cache
 def _sorts(category: int) -> list[tuple[Sort, str]]:
-    """All sorts of a category, each with its key."""
+    """Return all sorts of a category, each with its key."""
     sorts = [Sort(category, known, level) for known in (False, True) for level in range(_LOUDEST + 1)]
     return [(sort, _sort_key(sort)) for sort in sorts]
 

@@ -1,4 +1,4 @@
-"""Which offers raise an alert: those worth most, as many as the budget has room for.
+"""Choice of the offers that raise an alert: those worth most, as many as the budget has room for.
 
 An offer is taken or left at once, before the later ones of the day are known; one that is left is offered again while
 it lasts. A place in the budget is to be filled within a period of when it was freed: a day, if the budget is one or
@@ -133,7 +133,7 @@ def _as_many(least: int, expected: npt.NDArray[np.float64]) -> npt.NDArray[np.fl
 
 
 def _period(a_day: float) -> tuple[int, int]:
-    """How many alerts may lie in which time, ms."""
+    """Return the maximum number of alerts, and the period that it applies to, ms."""
     return (int(a_day), DAY_MS) if a_day >= 1 else (1, round(DAY_MS / a_day))
 
 

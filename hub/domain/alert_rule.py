@@ -34,7 +34,7 @@ _KNOWN_BY: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class AlertRule:
-    """What an alert needs.
+    """The conditions of an alert.
 
     Attributes:
         min_presence: least probability of a category that opens an episode, in [0, 1].

@@ -1,4 +1,4 @@
-"""What the alert rule knows: the state of sensors, sites and episodes before and after an event."""
+"""State of the alert rule: sensors, sites and episodes before and after an event."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ RecurrenceKey = tuple[str, str, int]
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What a decision needs and does not have.
+    """Values that a decision needs and does not have.
 
     Attributes:
         sensors: places whose state is not loaded.

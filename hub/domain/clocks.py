@@ -1,4 +1,4 @@
-"""Which times are believed: rules on the clocks of sensors, of this hub and of its store. No clock is read here.
+"""Rules on the clocks of sensors, of this hub and of its store. No clock is read here.
 
 An event claims when it was captured. What cannot be is not believed: a clip that ends after its receipt, a time
 before 2000, and a clip of a sensor whose clock was measured to be behind. Such an event takes the time of its
@@ -22,13 +22,13 @@ EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
 WRITTEN: Final = datetime(2026, 1, 1, tzinfo=UTC)
 """A hub whose clock has an earlier time has no battery, and was not reached by NTP yet."""
 QUIET: Final = timedelta(days=1)
-"""If the newest event is older, no sensor is online, or this hub's clock is ahead."""
+"""Age of the newest event above which no sensor is online, or this hub's clock is ahead."""
 _FEWEST: Final = 2
 """Sensors that must agree before they are believed rather than this hub."""
 
 
 def waited_s(expiry_s: int | None, *, retained: bool) -> float | None:
-    """How long a broker held a sensor's state before it sent it, in seconds.
+    """Return the time for which a broker held a sensor's state before it sent it, in seconds.
 
     Args:
         expiry_s: what was left of `STATE_EXPIRY_S`.
@@ -45,7 +45,7 @@ def waited_s(expiry_s: int | None, *, retained: bool) -> float | None:
 def believed_at(
     event: Event, received_at: datetime, tolerance: timedelta, skew_s: float | None, *, trusted: bool = True
 ) -> datetime:
-    """When an event is taken to have been captured.
+    """Return the time at which an event is taken to have been captured.
 
     Args:
         event: with the time that it claims.
@@ -142,7 +142,7 @@ def _newest_claim(now: datetime, sensors: Sequence[Sensor], tolerance: timedelta
 
 
 def wording(off: timedelta) -> str:
-    """A difference of clocks in words, without its direction: "2.0 h"."""
+    """Describe a difference of clocks, without its direction: "2.0 h"."""
     seconds = abs(off.total_seconds())
     for unit, length in (("days", 86_400.0), ("h", 3_600.0), ("min", 60.0)):
         if seconds >= 2 * length:

@@ -1,4 +1,4 @@
-"""What each notification channel is sent, and when: quiet hours, digests, a daily limit, escalation, retries.
+"""Delivery policy of a notification channel: quiet hours, digests, a daily limit, escalation, retries.
 
 No channel is sent an alert about a replay of old recordings, or about a clip that came long after its capture. Such
 alerts are kept and listed.
@@ -36,7 +36,7 @@ class TimeOfDayRange:
         """Read "22:00-06:00".
 
         Raises:
-            Invalid: it is not of that form, or begins when it ends.
+            InvalidError: it is not of that form, or begins when it ends.
         """
         start, hyphen, end = text.partition("-")
         hours = cls(parse_time_of_day(start), parse_time_of_day(end)) if hyphen else None
@@ -54,7 +54,7 @@ def parse_time_of_day(text: str) -> time:
     """Read "08:00".
 
     Raises:
-        Invalid: it is not a time of day of that form.
+        InvalidError: it is not a time of day of that form.
     """
     try:
         return datetime.strptime(text.strip(), "%H:%M").time()  # noqa: DTZ007 - a time of day has no date
@@ -64,7 +64,7 @@ def parse_time_of_day(text: str) -> time:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryPolicy:
-    """What one notification channel is sent, and when.
+    """The messages that one notification channel sends, and their times.
 
     Attributes:
         zone: whose times of day are meant.
@@ -98,11 +98,11 @@ class DeliveryPolicy:
         return severe and (not self.sites or alert.site in self.sites)
 
     def quiet_at(self, now: datetime) -> bool:
-        """Whether a moment lies in quiet hours."""
+        """Return whether a moment lies in quiet hours."""
         return self.quiet is not None and now.astimezone(self.zone).time() in self.quiet
 
     def should_defer(self, alerts: Iterable[AlertMessage], now: datetime, sent: int, *, digest: bool = False) -> bool:
-        """Whether a message must wait for the next digest.
+        """Return whether a message must wait for the next digest.
 
         Args:
             alerts: of the message.
@@ -116,7 +116,7 @@ class DeliveryPolicy:
         return self.quiet_at(now) or (full and not digest)
 
     def next_digest(self, after: datetime) -> datetime:
-        """The first digest time after a moment, UTC.
+        """Return the first digest time after a moment, UTC.
 
         Where clocks are set back, an hour comes twice, and so may the digest; where they are set forward, a digest
         time that is left out comes as much later as they were set.
@@ -131,7 +131,7 @@ class DeliveryPolicy:
         )
 
     def _moments(self, day: date, at: time) -> Iterator[datetime]:
-        """When it is that time on that day: once, but twice where clocks are set back."""
+        """Return the moments of that time on that day: one, but two where clocks are set back."""
         first = datetime.combine(day, at, self.zone).astimezone(UTC)
         again = datetime.combine(day, at.replace(fold=1), self.zone).astimezone(UTC)
         yield first
@@ -139,7 +139,7 @@ class DeliveryPolicy:
             yield again
 
     def digest_due(self, held_since: datetime | None, now: datetime) -> bool:
-        """Whether what is held must go out now.
+        """Return whether what is held must go out now.
 
         Args:
             held_since: since when the first of it waits; None if nothing does.
@@ -161,7 +161,7 @@ def is_news(alert: AlertMessage, late_after_s: float) -> bool:
 
 
 def failures_allowed(attempts: int) -> int:
-    """How many messages may fail in one round before the notifier is left alone for a while.
+    """Return the number of messages that may fail in one round before the channel rests.
 
     Args:
         attempts: how often the first of them has failed.
@@ -170,5 +170,5 @@ def failures_allowed(attempts: int) -> int:
 
 
 def is_expired(put_at: datetime, now: datetime, expire_after_s: float) -> bool:
-    """Whether a message that still cannot be sent has waited long enough."""
+    """Return whether a message that still cannot be sent has waited long enough."""
     return (now - put_at).total_seconds() >= expire_after_s

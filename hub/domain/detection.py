@@ -19,7 +19,7 @@ from shared.messages import AlertMessage
 from shared.taxonomy import COUNT
 
 NO_MATCHES: Final = SearchResult((), np.empty((0, COUNT), dtype=np.float32))
-"""What the rule gets of a watched or muted sound, so that it raises no alert of its own."""
+"""Matches that the rule receives for a watched or muted sound, so that it raises no alert of its own."""
 NAMED: Final = "named"
 """The key of the latest alert of a watched sound in `SensorState.calls`, beside the categories."""
 

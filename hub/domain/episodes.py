@@ -70,7 +70,7 @@ class Episode:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What the rule knows of a clip.
+    """The values of a clip that the rule decides on.
 
     Attributes:
         event: its id, as text.

@@ -142,7 +142,7 @@ class Naming:
 
 @dataclass(frozen=True, slots=True)
 class Pauses:
-    """How long a sound may pause, ms.
+    """The maximum pauses of a sound, ms.
 
     Attributes:
         gap_ms: longest pause within which a named sound goes on.

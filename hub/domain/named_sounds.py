@@ -25,7 +25,7 @@ from shared.events import check_name
 from shared.messages import Severity
 
 Mode = Literal["shown", "watched", "muted"]
-"""How a named sound is treated: `shown` only names events; `watched` raises an alert whenever it returns; `muted`
+"""Treatment of a named sound: `shown` only names events; `watched` raises an alert whenever it returns; `muted`
 raises none."""
 
 MODES: Final[tuple[Mode, ...]] = ("shown", "watched", "muted")
@@ -54,7 +54,7 @@ class NameTakenError(InvalidError):
 
 @dataclass(frozen=True, slots=True)
 class Treatment:
-    """How a named sound is treated when it is detected.
+    """The treatment of a named sound when it is detected.
 
     Attributes:
         mode: how an event of this name is treated.
@@ -62,7 +62,7 @@ class Treatment:
         severity: of the alerts that a watched name raises.
 
     Raises:
-        Invalid: a value that there is not, or out of range.
+        InvalidError: a value that there is not, or out of range.
     """
 
     mode: Mode = "shown"
@@ -93,7 +93,7 @@ class NamedSound:
         source: id of the source that the name was given to; "" if it was given to events.
 
     Raises:
-        Invalid: a name or a number of examples that is not allowed.
+        InvalidError: a name or a number of examples that is not allowed.
     """
 
     id: str
@@ -116,7 +116,7 @@ class NamedSound:
             raise InvalidError("an event is given twice as an example")
 
     def serves(self, site: str) -> bool:
-        """Whether it is looked for at a site."""
+        """Return whether the hub searches it at a site."""
         return self.site in {ALL_SITES, site}
 
 
@@ -124,7 +124,7 @@ def tidy(name: str) -> str:
     """Return a name without spaces around it, and with single ones within it.
 
     Raises:
-        Invalid: it is empty, too long, or has characters that cannot be printed.
+        InvalidError: it is empty, too long, or has characters that cannot be printed.
     """
     name = name.strip()
     surrogates = any("\ud800" <= one <= "\udfff" for one in name)  # of a command line in another encoding
@@ -148,7 +148,7 @@ def check_room(sound: NamedSound, others: Iterable[NamedSound]) -> None:
         others: all that there are; one of the same id is left aside.
 
     Raises:
-        Taken: its name is given already, or there are too many.
+        NameTakenError: its name is given already, or there are too many.
     """
     beside = [
         other
@@ -254,7 +254,7 @@ def find(sounds: Mapping[str, NamedSound], wanted: str, site: str | None = None)
         site: where it is looked for; any site if None.
 
     Raises:
-        Invalid: none, or more than one.
+        InvalidError: none, or more than one.
     """
     if wanted in sounds:
         return sounds[wanted]

@@ -34,7 +34,7 @@ def pair_states(a: Labels, b: Labels) -> npt.NDArray[np.int64]:
         int64 [..., 8] of `BOTH`, `NEITHER`, `ONE`.
 
     Raises:
-        Invalid: not eight categories, or values other than 0 and 1.
+        InvalidError: not eight categories, or values other than 0 and 1.
     """
     for labels in (a, b):
         if labels.ndim < 1 or labels.shape[-1] != COUNT:
@@ -56,13 +56,13 @@ def presence_matrix(a: Labels, b: Labels) -> npt.NDArray[np.float32]:
         float32 [..., 8, 3]; every row sums to 1.
 
     Raises:
-        Invalid: not eight categories, or values other than 0 and 1.
+        InvalidError: not eight categories, or values other than 0 and 1.
     """
     return np.eye(PAIR_STATES, dtype=np.float32)[pair_states(a, b)]
 
 
 def level_of_similarity(matrix: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
-    """Expected number of categories on which two clips agree: the sum of the first two columns.
+    """Return the expected number of categories on which two clips agree: the sum of the first two columns.
 
     Args:
         matrix: floating [..., 8, 3], a presence matrix, known or predicted.
@@ -71,7 +71,7 @@ def level_of_similarity(matrix: npt.NDArray[np.floating]) -> npt.NDArray[np.floa
         float32 [...], in [0, 8].
 
     Raises:
-        Invalid: not an [..., 8, 3] array.
+        InvalidError: not an [..., 8, 3] array.
 
     Source: the paper, section 3.1 ("By summing the first and the second column of the matrix").
     """

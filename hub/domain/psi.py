@@ -1,4 +1,4 @@
-"""How far a distribution is from what it was: the population stability index, and the distributions it is taken of.
+"""Population stability index of a distribution against an earlier one, and the distributions it is taken of.
 
 Of archived events, counts in bins are kept: of each category's presence and of match probability in tenths, and of
 the mean embedding along a few fixed directions, in tenths of the reference.
@@ -25,7 +25,7 @@ Counts = npt.NDArray[np.int64]
 
 
 def psi(now: Counts, reference: Counts, spans: int | None = None, of: int | None = None) -> npt.NDArray[np.float64]:
-    """Population stability index of each of k distributions: float64 [k], from 0.
+    """Return the population stability index of each of k distributions: float64 [k], from 0.
 
     Every bin is given half an event more, so that an empty one does not count for everything; and what two samples of
     one and the same distribution would differ by on average is taken off. Events of one sensor within minutes are
@@ -55,7 +55,7 @@ def _shares(counts: Counts, effective: npt.NDArray[np.float64]) -> npt.NDArray[n
 
 
 def decile_histogram(values: npt.NDArray[np.floating]) -> Counts:
-    """Counts of probabilities, floating [n, k] in [0, 1], in tenths: int64 [k, 10]."""
+    """Return the counts of probabilities, floating [n, k] in [0, 1], in tenths: int64 [k, 10]."""
     bins = np.clip((values * BINS).astype(np.int64), 0, BINS - 1)
     return np.stack([np.bincount(column, minlength=BINS) for column in bins.T])
 
@@ -68,7 +68,7 @@ def random_projections(features: npt.NDArray[np.uint8]) -> npt.NDArray[np.float6
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reference:
-    """What events of a feature space were like.
+    """Reference distributions of the events of a feature space.
 
     Attributes:
         presence: counts in tenths, int64 [8, 10].
@@ -77,7 +77,7 @@ class Reference:
         spans: how many of the events are independent of each other.
 
     Raises:
-        Invalid: another shape.
+        InvalidError: another shape.
     """
 
     presence: Counts
@@ -92,14 +92,14 @@ class Reference:
 
     @property
     def events(self) -> int:
-        """How many events it was made of."""
+        """Number of events that it was made of."""
         return int(self.presence[0].sum())
 
     @classmethod
     def from_sample(
         cls, presence: npt.NDArray[np.float32], features: npt.NDArray[np.uint8], spans: int
     ) -> "Reference":
-        """Of events.
+        """Return the reference of events.
 
         Args:
             presence: float32 [n, 8].
@@ -111,17 +111,17 @@ class Reference:
         return cls(decile_histogram(presence), edges, _between(along, edges), spans)
 
     def presence_psi(self, presence: npt.NDArray[np.float32], spans: int) -> npt.NDArray[np.float64]:
-        """How far other events' presence, float32 [n, 8], of `spans` spans is from it: float64 [8]."""
+        """Return the PSI of other events' presence, float32 [n, 8], of `spans` spans: float64 [8]."""
         return psi(decile_histogram(presence), self.presence, spans, self.spans)
 
     def embedding_psi(self, features: npt.NDArray[np.uint8], spans: int) -> float:
-        """How far other events' features, uint8 [n, frames, dimension], are from it, on average of the directions."""
+        """Return the PSI of other events' features, uint8 [n, frames, dimension], on average of the directions."""
         return float(
             psi(_between(random_projections(features), self.edges), self.embedding, spans, self.spans).mean()
         )
 
     def document(self) -> dict[str, Any]:
-        """As JSON values."""
+        """Return the content as JSON values."""
         return {name: getattr(self, name).tolist() for name in ("presence", "edges", "embedding")} | {
             "spans": self.spans
         }
@@ -131,7 +131,7 @@ class Reference:
         """From JSON values.
 
         Raises:
-            Invalid: they are not a reference.
+            InvalidError: they are not a reference.
         """
         try:
             presence, embedding = (np.array(document[name], dtype=np.int64) for name in ("presence", "embedding"))
@@ -142,7 +142,7 @@ class Reference:
 
 
 def _between(along: npt.NDArray[np.float64], edges: npt.NDArray[np.float64]) -> Counts:
-    """Counts int64 [8, 10] of values [n, 8] between edges [8, 9]."""
+    """Return the counts, int64 [8, 10], of values [n, 8] between edges [8, 9]."""
     return np.stack(
         [
             np.bincount(np.searchsorted(own, column, side="right"), minlength=BINS)

@@ -1,4 +1,4 @@
-"""What the store keeps, as values."""
+"""Values that the store keeps."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ class WriteState(Enum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StoredEmbeddings:
-    """What a network computed of an event, so that a start need not.
+    """Results of a network for an event, kept so that a start need not compute them again.
 
     Attributes:
         network: the scorer's fingerprint.
@@ -136,7 +136,7 @@ class ClockReading:
 
 @dataclass(frozen=True, slots=True)
 class Sensor:
-    """What is known of a sensor: its last event, the state it announced and its last report.
+    """State of a sensor: its last event, the state it announced and its last report.
 
     `last_claimed_at` is when its last event that was no replay was captured by the sensor's own clock; `clock` what
     its last report states of that clock; `software` the program and version that it announced, "" if it did not.
@@ -156,7 +156,7 @@ class Sensor:
 
     @property
     def clock_skew_s(self) -> float | None:
-        """How far its clock is ahead, in seconds, at least; None if that is not known.
+        """Seconds that its clock is ahead, at least; None if that is not known.
 
         An event that is captured later than it is received shows a clock that is ahead, too.
         """

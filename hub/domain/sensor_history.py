@@ -63,7 +63,7 @@ class Span(NamedTuple):
 
 
 class SpanRows(NamedTuple):
-    """What is stored of a span: the episodes that overlap it, and the traces that begin in it."""
+    """Stored rows of a span: the episodes that overlap it, and the traces that begin in it."""
 
     episodes: Sequence[Episode]
     traces: Sequence[Trace]

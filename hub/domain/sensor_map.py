@@ -1,4 +1,4 @@
-"""Where sensors are: which are near each other, and what time it is there."""
+"""Positions of sensors: which are near each other, and their local time."""
 
 from collections.abc import Mapping
 from math import asin, cos, hypot, radians, sin

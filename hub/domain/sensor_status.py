@@ -1,4 +1,4 @@
-"""How a sensor is, in one word that an inspector can act on."""
+"""Status of a sensor, as one word that an inspector can act on."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -30,17 +30,17 @@ class SensorStatus:
 
     @property
     def is_ok(self) -> bool:
-        """Whether it does its work."""
+        """Return whether it does its work."""
         return self.word == "online"
 
     @property
     def is_delayed(self) -> bool:
-        """Whether its clips come much later than they were captured."""
+        """Return whether its clips come much later than they were captured."""
         return self.delay is not None and self.delay > _LATE
 
 
 def sensor_status(sensor: Sensor, now: datetime) -> SensorStatus:
-    """How a sensor is now."""
+    """Return the status of a sensor now."""
     last, captured = sensor.last_received_at, sensor.last_captured_at
     delay = last - captured if last is not None and captured is not None else None
     if sensor.state == "lost":

@@ -70,7 +70,7 @@ class Centres:
         return Nearest(source, centre, float(self._same(cosines[best : best + 1])[0]))
 
     def _row(self, like: Centre) -> int:
-        """A row that holds no centre."""
+        """Return a row that holds no centre."""
         if not self._free:
             count = len(self._of)
             self._means = np.concatenate(

@@ -30,7 +30,7 @@ class Partition:
         self.changed: set[str] = set()
         """Ids of those that opened or changed."""
         self.into: dict[str, str] = {}
-        """Which source each of these became a part of."""
+        """Source that each of these became a part of."""
         self.gone: set[str] = set()
         """Ids of those that were removed, or whose last episode left."""
 
@@ -41,7 +41,7 @@ class Partition:
         return source
 
     def source_of(self, member: Member) -> Source | None:
-        """The source that a member belongs to; None if that is no more."""
+        """Return the source that a member belongs to; None if that is no more."""
         return self.sources.get(self.resolved(member.source))
 
     def adopt(self, source: Source) -> None:
@@ -49,7 +49,7 @@ class Partition:
         self._put(source)
 
     def nearest(self, seen: Seen) -> Nearest:
-        """The source that is most likely an episode's."""
+        """Return the source that is most likely an episode's."""
         return self._centres.nearest(seen.identity)
 
     def file(self, seen: Seen, before: Member | None = None) -> Member | None:
@@ -128,7 +128,7 @@ class Partition:
         return {one.episode: replace(one, source=opened.id, centre=opened.centres[0].id) for one in leaving}
 
     def _opened(self, identity: Vector, at_ms: int) -> Source:
-        """A source that opens with one episode."""
+        """Return a source that opens with one episode."""
         name = self._fresh()
         return Source(name, (Centre(name, identity),), at_ms)
 
@@ -191,7 +191,7 @@ class Partition:
         return lasting.id
 
     def _reduced(self, centres: tuple[Centre, ...]) -> tuple[Centre, ...]:
-        """The centres, those that are near become one, the nearest first."""
+        """Return the centres, those that are near become one, the nearest first."""
         while len(centres) > 1:
             pairs = [(float(a.mean @ b.mean), a, b) for a, b in itertools.combinations(centres, 2)]
             _, one, other = max(pairs, key=lambda pair: pair[0])
@@ -239,7 +239,7 @@ class Partition:
 
 
 def _again(before: Member, seen: Seen, source: str, found: Nearest) -> Member:
-    """A member with the identity that it has now."""
+    """Return a member with the identity that it has now."""
     return replace(
         before,
         source=source,
@@ -251,13 +251,13 @@ def _again(before: Member, seen: Seen, source: str, found: Nearest) -> Member:
 
 
 def _with(source: Source, centre: str, seen: Seen) -> Source:
-    """A source with a further episode."""
+    """Return a source with a further episode."""
     centres = tuple(c.plus(seen.identity) if c.id == centre else c for c in source.centres)
     return replace(source, centres=centres, last_ms=max(source.last_ms, seen.opened_ms))
 
 
 def _without(source: Source, member: Member) -> Source | None:
-    """A source less one of its episodes; None if that was its only one."""
+    """Return a source less one of its episodes; None if that was its only one."""
     own = _centre_of(source, member)
     less = own.plus(member.identity, -1)
     centres = tuple(less if c.id == own.id else c for c in source.centres if c.id != own.id or less.size > 0)
@@ -265,6 +265,6 @@ def _without(source: Source, member: Member) -> Source | None:
 
 
 def _centre_of(source: Source, member: Member) -> Centre:
-    """The centre that a member's identity is in: by its id, or, if that is a part of another, the nearest."""
+    """Return the centre that a member's identity is in: by its id, or, if that is a part of another, the nearest."""
     by_id = next((centre for centre in source.centres if centre.id == member.centre), None)
     return by_id or max(source.centres, key=lambda centre: float(centre.mean @ member.identity))

@@ -41,7 +41,7 @@ MOST_CENTRES: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class SourceRule:
-    """When an episode belongs to a source.
+    """The rule by which an episode belongs to a source.
 
     Attributes:
         join: P(same source) from which it does, in [0, 1].
@@ -72,13 +72,13 @@ class Centre:
         object.__setattr__(self, "mean", np.asarray(self.total / np.float32(max(self.size, 1)), dtype=np.float32))
 
     def plus(self, total: Vector, size: int = 1) -> "Centre":
-        """The centre with further identities, whose sum is given; with a size below 0, less those."""
+        """Return the centre with further identities, whose sum is given; with a size below 0, less those."""
         return Centre(self.id, np.asarray(self.total + np.sign(size) * total, dtype=np.float32), self.size + size)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Source:
-    """A source.
+    """Return the key of a source.
 
     Attributes:
         id: ten hexadecimal digits.
@@ -96,7 +96,7 @@ class Source:
 
     @property
     def size(self) -> int:
-        """How many identities its centres are made of."""
+        """Number of identities that its centres are made of."""
         return sum(centre.size for centre in self.centres)
 
 

@@ -24,7 +24,7 @@ MIN_THRESHOLD: Final = 0.3
 MAX_THRESHOLD: Final = 0.99
 """No threshold is higher."""
 _PRIOR_SD: Final = 1.0
-"""Of the shift of the log-odds, before any verdict: the error of a typical network at a new site."""
+"""Standard deviation of the shift of log-odds before any verdict: the error of a typical network at a new site."""
 _NEWTON_STEPS: Final = 20
 _EDGE: Final = 1e-4
 _Z90: Final = 1.645
@@ -60,13 +60,13 @@ class Threshold:
     shift: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON values."""
+        """Return the content as JSON values."""
         return {name: round(value, 4) for name, value in asdict(self).items()}
 
 
 @dataclass(frozen=True, slots=True)
 class CategoryHistory:
-    """What is known of a category at a site.
+    """History of a category at a site.
 
     Attributes:
         match_probability: of each past episode, in [0, 1].
@@ -85,7 +85,7 @@ def fit_thresholds(
     start: float,
     alerts_per_day: float = math.inf,
 ) -> dict[str, Threshold]:
-    """The threshold of each category at a site.
+    """Return the threshold of each category at a site.
 
     Args:
         records: by category.
@@ -149,12 +149,12 @@ def apply_logit_shift(stated: Values, shift: float) -> Values:
 
 
 def _needed(p: float, shift: float) -> float:
-    """What must be stated so that it is a probability of p once its log-odds are moved."""
+    """Return the predicted probability that becomes p once its log-odds are moved."""
     return float(apply_logit_shift(np.array([p]), -shift)[0]) if shift else p
 
 
 def poisson_interval(count: float) -> tuple[float, float]:
-    """A 90 % interval of the rate behind an expected count, by Wilson and Hilferty's approximation."""
+    """Return a 90 % interval of the rate behind an expected count, by Wilson and Hilferty's approximation."""
     upper_of = count + 1.0
     high = upper_of * (1.0 - 1.0 / (9.0 * upper_of) + _Z90 / (3.0 * upper_of**0.5)) ** 3
     low = count * max(0.0, 1.0 - 1.0 / (9.0 * count) - _Z90 / (3.0 * count**0.5)) ** 3 if count > 0 else 0.0
@@ -183,7 +183,7 @@ def _cost(costs: Values, above: int) -> float:
 
 
 def _shares(wanted: Mapping[str, float], budget: float) -> dict[str, float]:
-    """The budget in equal shares; who wants less than a share leaves the rest to the others."""
+    """Divide the budget into equal shares; who wants less than a share leaves the rest to the others."""
     shares = dict.fromkeys(wanted, 0.0)
     waiting, left = sorted(wanted, key=lambda name: wanted[name]), budget
     while waiting:
@@ -195,7 +195,7 @@ def _shares(wanted: Mapping[str, float], budget: float) -> dict[str, float]:
 
 
 def _affordable_threshold(values: Values, cost: Values, share: float, start: float) -> float:
-    """The lowest threshold, from `start` on, whose cost a share pays for.
+    """Return the lowest threshold, from `start` on, whose cost a share pays for.
 
     Args:
         values: of the episodes, falling.

@@ -34,10 +34,10 @@ class Verdict(BaseModel):
 
     @property
     def subject(self) -> str:
-        """What it is about; a later verdict on the same replaces it."""
+        """The subject; a later verdict on the same replaces it."""
         return f"{self.alert}|{self.match or ''}"
 
     @property
     def hub_was_right(self) -> bool | None:
-        """Whether the hub had been right; None if the verdict does not show that."""
+        """Return whether the hub had been right; None if the verdict does not show that."""
         return None if self.verdict == "ignore" else self.verdict == "same"

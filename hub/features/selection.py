@@ -32,8 +32,8 @@ def select_space(name: str | None, weights_dir: Path) -> ExtractorChoice:
         weights_dir: folder into which `weights fetch vggish` writes the weights.
 
     Raises:
-        Invalid: the name is unknown, or the description cannot be read.
-        Unavailable: the description cannot be opened.
+        InvalidError: the name is unknown, or the description cannot be read.
+        UnavailableError: the description cannot be opened.
     """
     if name is not None:
         space = resolve_space(name)
@@ -56,8 +56,8 @@ def load_extractor(space_id: str, weights_dir: Path) -> FeatureExtractor:
         weights_dir: folder of VGGish's weights; not read for other spaces.
 
     Raises:
-        Invalid: the feature space has no extractor, or the weights are damaged.
-        Unavailable: the weights are missing; the message explains how to get them.
+        InvalidError: the feature space has no extractor, or the weights are damaged.
+        UnavailableError: the weights are missing; the message explains how to get them.
     """
     if space_id == VGGISH.id:
         return Vggish.load(weights_dir)

@@ -75,7 +75,7 @@ class DurableAcknowledger:
         """Take what waits, wait for the disk, and acknowledge.
 
         Raises:
-            Unavailable: it is not on the disk in time; it is held.
+            UnavailableError: it is not on the disk in time; it is held.
         """
         self._take()
         if self._held:

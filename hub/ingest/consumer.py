@@ -50,10 +50,10 @@ CAPACITY_BYTES: Final = 32 * 1024 * 1024
 BATCH_SHARE: Final = 4
 """A batch ends with the message that makes it a fourth of the bytes that may wait."""
 MAX_BLOCK_S: Final = 3.0
-"""How long the network thread waits for room: less than any keep-alive interval."""
+"""Maximum wait of the network thread for room, in seconds: less than any keep-alive interval."""
 _LOOK_EVERY_S: Final = 0.2
 ASK_AGAIN_S: Final = 30.0
-"""How often a subscription is asked for again that the broker refused: its ACL may be corrected meanwhile."""
+"""Interval, in seconds, between requests for a subscription that the broker refused: its ACL may be corrected."""
 
 
 class MqttConsumer:
@@ -127,7 +127,7 @@ class MqttConsumer:
 
     @property
     def connected(self) -> bool:
-        """Whether the broker is there; a hub that is draining counts as connected."""
+        """Return whether the broker is connected; a hub that is draining counts as connected."""
         return self._link.connected or self._suspended.is_set()
 
     @property
@@ -137,12 +137,12 @@ class MqttConsumer:
 
     @property
     def shared_seen(self) -> bool:
-        """Whether anything came through a shared subscription on this connection."""
+        """Return whether anything came through a shared subscription on this connection."""
         return self._shared_seen
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing waits or is under way."""
+        """Return whether nothing waits or is under way."""
         return self._offered == self._taken
 
     @property
@@ -195,7 +195,7 @@ class MqttConsumer:
         self._second.wind_down()
 
     def _on_mqtt_event(self, signal: MqttEvent) -> None:
-        """Runs in the network thread: enqueue, wait for room, and step back from the broker if there is none."""
+        """Enqueue, wait for room, and step back from the broker if there is none; runs in the network thread."""
         self._queue.put(signal)
         if not isinstance(signal, Received):
             return
@@ -287,7 +287,7 @@ class MqttConsumer:
             self._link.publish(self._intake_topic, intake, retain=True)
 
     def _drain_queue(self, first: Received) -> tuple[list[Received], MqttEvent | None]:
-        """What waits, up to `BATCH` messages, and the signal of another kind that ended it."""
+        """Return the waiting messages, at most `BATCH`, and the signal of another kind that ended them."""
         messages, left = [first], self._capacity_bytes // BATCH_SHARE - len(first.payload)
         while len(messages) < BATCH and left > 0:
             try:
@@ -313,7 +313,7 @@ class MqttConsumer:
         return True
 
     def _finish_next(self) -> float:
-        """The second worker: handle what is left of a batch, or else the next."""
+        """Handle the rest of a batch, or else the next one; the second worker's step."""
         if not self._unfinished:
             try:
                 batch = self._prepared.get(timeout=_LOOK_EVERY_S)

@@ -42,8 +42,8 @@ def redistribute_queue(settings: HubSettings) -> int:
         How many events were handed over.
 
     Raises:
-        Unavailable: no broker, no other hub, or the hub is running.
-        Invalid: the broker has no session of a hub of this name.
+        UnavailableError: no broker, no other hub, or the hub is running.
+        InvalidError: the broker has no session of a hub of this name.
     """
     name = f"earwitness-hub-{settings.hub.name}"
     link = MqttSession(settings.mqtt, name, receive_maximum=AT_ONCE)
@@ -70,7 +70,7 @@ def _connected(link: MqttSession, settings: HubSettings) -> bool:
     """Wait for the connection; return whether the broker had a session of it.
 
     Raises:
-        Unavailable: there is none in time.
+        UnavailableError: there is none in time.
     """
     reason: str | None = None
     try:

@@ -15,7 +15,7 @@ from shared.mqtt.topics import SensorTopic
 
 
 class Outcome(Enum):
-    """What became of a message."""
+    """The outcome of a message."""
 
     ARCHIVED = "archived"
     REPEAT = "repeat"
@@ -58,7 +58,7 @@ class PreparedMessage:
 
 
 def decode_message(topic: str, payload: bytes) -> PreparedMessage:
-    """A message as an item, with its event or with what is wrong with it."""
+    """Return a message as an item, with its event or with what is wrong with it."""
     item = PreparedMessage(topic, payload)
     try:
         source = SensorTopic.parse(topic)
@@ -70,6 +70,6 @@ def decode_message(topic: str, payload: bytes) -> PreparedMessage:
 
 
 def event_id(item: PreparedMessage) -> EventId:
-    """The id of the event of an item that has one."""
+    """Return the id of the event of an item that has one."""
     assert item.event is not None  # noqa: S101 - only events get here
     return item.event.id

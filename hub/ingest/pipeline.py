@@ -1,4 +1,4 @@
-"""What the hub does with messages: decode -> features -> archive -> search -> decide.
+"""The hub's way of messages: decode -> features -> archive -> search -> decide.
 
 Messages that wait are handled together: one round trip to the store per step, one product of matrices for all
 queries; the result of each is as if they came one by one. Everything here may be repeated safely: the archive knows
@@ -43,7 +43,7 @@ _LOGGED_CHARACTERS: Final = 500
 
 
 def _is_searched(item: PreparedMessage) -> bool:
-    """Whether an event is archived and searched: it is sound, and no heartbeat."""
+    """Return whether an event is archived and searched: it is sound, and no heartbeat."""
     sound = item.problem is None and item.traceback is None
     return item.event is not None and sound and item.event.site != HEARTBEAT_SITE
 
@@ -111,7 +111,7 @@ class Pipeline:
             complete, and the others can be processed again.
 
         Raises:
-            Unavailable: a server is away; nothing is lost if the same items are finished again.
+            UnavailableError: a server is away; nothing is lost if the same items are finished again.
         """
         run: dict[EventId, PreparedMessage] = {}
         for item in items:
@@ -134,7 +134,7 @@ class Pipeline:
             waited_s: how long ago each was sent to the broker, as far as is known.
 
         Raises:
-            Unavailable: the store is away.
+            UnavailableError: the store is away.
         """
         with self._stage("decode") as events:
             items = [decode_message(topic, payload) for topic, payload in messages]
@@ -189,7 +189,7 @@ class Pipeline:
             item.towers = own
 
     def _process_non_event(self, item: PreparedMessage) -> HandledMessage:
-        """A state, a heartbeat, a message that cannot be taken, or an event that came twice."""
+        """Process a state, a heartbeat, a message that cannot be accepted, or an event that came twice."""
         try:
             if item.traceback is not None:
                 return self._bury(item, item.traceback, "bug")
@@ -285,7 +285,7 @@ class Pipeline:
         ]
 
     def _believed(self, events: Sequence[Event], received_at: datetime) -> list[datetime]:
-        """When events are taken to have been captured; see `hub.domain.clocks`."""
+        """Return the times at which events are taken to have been captured; see `hub.domain.clocks`."""
         late = {
             event.place
             for event in events
@@ -328,7 +328,7 @@ class Pipeline:
         )
 
     def _search(self, kept: list[tuple[StoredEvent, PreparedMessage]]) -> list[SearchResult]:
-        """Matches of each event among those before it."""
+        """Return matches of each event among those before it."""
         if not kept:
             return []
         events, towers = [stored for stored, _ in kept], [item.towers for _, item in kept]

@@ -1,8 +1,8 @@
 """Set aside a message whose processing raises an unexpected error, so that it stops no other message.
 
 An error of a batch is looked for in its messages: each is tried by itself, twice, and one that fails both times
-becomes a dead letter of the kind `bug`, with the traceback. The others go on as ever. `Unavailable` and `Busy` are no
-errors of a message, and are left to the caller.
+becomes a dead letter of the kind `bug`, with the traceback. The others go on as ever. `UnavailableError` and
+`OverloadedError` are no errors of a message, and are left to the caller.
 """
 
 import logging
@@ -21,7 +21,7 @@ Made = TypeVar("Made")
 
 
 class BatchHandler(Protocol):
-    """What handles messages: `Pipeline`."""
+    """Handler of messages: `Pipeline`."""
 
     def prepare(
         self, messages: Sequence[tuple[str, bytes]], waited_s: Sequence[float | None] | None = None
@@ -54,7 +54,7 @@ class Quarantine:
             waited_s: how long the broker held each, in seconds; see `Pipeline.prepare`.
 
         Raises:
-            Unavailable: a server is away.
+            UnavailableError: a server is away.
         """
         try:
             return self._handler.prepare(messages, waited_s)
@@ -72,8 +72,8 @@ class Quarantine:
             What became of each, in order.
 
         Raises:
-            Unavailable: a server is away; messages whose outcome was not returned can be processed again.
-            Busy: there is no room.
+            UnavailableError: a server is away; messages whose outcome was not returned can be processed again.
+            OverloadedError: there is no room.
         """
         done = 0
         try:

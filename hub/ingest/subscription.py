@@ -1,4 +1,4 @@
-"""What a broker grants a hub, and what is wrong with that, in words: hubs divide events by a shared subscription."""
+"""A broker's answer to a hub's subscription, and its faults in words: hubs divide events by a shared subscription."""
 
 from typing import Final
 

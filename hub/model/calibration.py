@@ -33,7 +33,7 @@ class Curve:
         y: probabilities in [0, 1], never falling.
 
     Raises:
-        Invalid: no knots, or knots out of order or range.
+        InvalidError: no knots, or knots out of order or range.
     """
 
     x: tuple[float, ...]
@@ -55,14 +55,14 @@ class Curve:
         """From JSON values.
 
         Raises:
-            KeyError, TypeError, ValueError, Invalid: they are not a curve's.
+            KeyError, TypeError, ValueError, InvalidError: they are not a curve's.
         """
         return cls(tuple(map(float, document["x"])), tuple(map(float, document["y"])))
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What a checkpoint's figures mean.
+    """The meaning of a checkpoint's figures.
 
     Attributes:
         level_8: from what events are ranked by to P(they agree on all eight categories), of any pair.
@@ -74,7 +74,7 @@ class Calibration:
         both: per category, from P(both) to P(both contain it).
 
     Raises:
-        Invalid: not one curve per category.
+        InvalidError: not one curve per category.
     """
 
     level_8: Curve
@@ -89,10 +89,10 @@ class Calibration:
             raise InvalidError(f"calibration wants {COUNT} curves per situation")
 
     def at_least(self, s: int, *, match: bool = False) -> Curve:
-        """The curve of P(agreement >= s), s in {8, 7}; of any pair, or of a match.
+        """Return the curve of P(agreement >= s), s in {8, 7}; of any pair, or of a match.
 
         Raises:
-            Invalid: another s.
+            InvalidError: another s.
         """
         if s not in {7, 8}:
             raise InvalidError(f"levels 8 and 7 are calibrated, not {s}")
@@ -100,7 +100,7 @@ class Calibration:
         return curves[0] if s == 8 else curves[1]
 
     def document(self) -> dict[str, Any]:
-        """As JSON values."""
+        """Return the content as JSON values."""
         return asdict(self)
 
     @classmethod
@@ -108,7 +108,7 @@ class Calibration:
         """From JSON values.
 
         Raises:
-            Invalid: they are not a calibration.
+            InvalidError: they are not a calibration.
         """
         try:
             level_8, level_7, match_8, match_7 = (Curve.of(document[name]) for name in _SINGLE)
@@ -119,7 +119,7 @@ class Calibration:
 
 
 def isotonic(scores: npt.NDArray[np.floating], truth: npt.NDArray[np.bool_]) -> Curve:
-    """The never falling curve that fits best, in bins that are finest at the highest scores.
+    """Return the never falling curve that fits best, in bins that are finest at the highest scores.
 
     Most pairs are dissimilar, and what matters is the few at the top: the bins' sizes grow geometrically
     from there.
@@ -132,7 +132,7 @@ def isotonic(scores: npt.NDArray[np.floating], truth: npt.NDArray[np.bool_]) -> 
         A curve of at most `KNOTS` knots.
 
     Raises:
-        Invalid: nothing to measure on.
+        InvalidError: nothing to measure on.
     """
     if scores.size == 0 or scores.shape != truth.shape:
         raise InvalidError("calibration needs pairs, and as many truths as scores")

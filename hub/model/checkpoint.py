@@ -48,7 +48,7 @@ class Checkpoint:
         identity: network that distinguishes sources of one kind. None: not trained.
 
     Raises:
-        Invalid: the network's input is not of that space.
+        InvalidError: the network's input is not of that space.
     """
 
     network: Network
@@ -76,7 +76,7 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
     over many units, and change by a few ten-thousandths.
 
     Raises:
-        Unavailable: the file cannot be written.
+        UnavailableError: the file cannot be written.
     """
     document = {
         "format": next(name for name, (_, kind) in FORMATS.items() if isinstance(checkpoint.network, kind)),
@@ -114,8 +114,8 @@ def load(path: Path) -> Checkpoint:
         The checkpoint, its network in eval mode, gradients off.
 
     Raises:
-        Unavailable: the file cannot be opened.
-        Invalid: not a checkpoint of this format, another feature space or taxonomy than this build's,
+        UnavailableError: the file cannot be opened.
+        InvalidError: not a checkpoint of this format, another feature space or taxonomy than this build's,
             tensors missing, superfluous, of another shape or not finite.
     """
     try:
@@ -135,10 +135,10 @@ def load(path: Path) -> Checkpoint:
 
 
 def baseline_checkpoint(space_id: str, name: str) -> Path:
-    """Where a committed network to compare with is: `paper` (the paper's) or `tagger` (tags alone).
+    """Return the path of a committed network to compare with: `paper` (the paper's) or `tagger` (tags alone).
 
     Raises:
-        Invalid: none of this name for this feature space.
+        InvalidError: none of this name for this feature space.
     """
     short = next((short for short, known in SHORT_NAMES.items() if known == space_id), space_id)
     path = _WEIGHTS / "baselines" / f"{short}-{name}.safetensors"
@@ -148,10 +148,10 @@ def baseline_checkpoint(space_id: str, name: str) -> Path:
 
 
 def default_checkpoint(space_id: str) -> Path:
-    """Where the checkpoint for a feature space is, within the package.
+    """Return the path of the checkpoint for a feature space, within the package.
 
     Raises:
-        Invalid: no checkpoint is shipped for this feature space.
+        InvalidError: no checkpoint is shipped for this feature space.
     """
     for name, known in SHORT_NAMES.items():
         if known == space_id:

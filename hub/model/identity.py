@@ -39,7 +39,7 @@ class IdentityConfig:
         values: values of an identity, in [1, 64].
 
     Raises:
-        Invalid: a size that cannot be built.
+        InvalidError: a size that cannot be built.
     """
 
     frames: int
@@ -82,7 +82,7 @@ class IdentityNetwork(nn.Module):
         return torch.cat([mean[:, 0], variance.clamp(min=_TINY).sqrt()], dim=1)
 
     def worth(self, cosines: Tensor) -> Tensor:
-        """What cosines float32 [...] add to the rank by kind, in levels: float32 [...], in [0, weight]."""
+        """Return what cosines float32 [...] add to the rank by kind, in levels: float32 [...], in [0, weight]."""
         return self.weight * ((cosines - self.floor) / (1.0 - self.floor)).clamp(min=0.0)
 
     def forward(self, features: Tensor) -> Tensor:
@@ -107,7 +107,7 @@ class IdentityNetwork(nn.Module):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Identity:
-    """What a checkpoint knows of sources.
+    """The identity part of a checkpoint: it distinguishes sources.
 
     Attributes:
         network: in eval mode.
@@ -128,7 +128,7 @@ class Identity:
         """From JSON values, with tensors still to be loaded.
 
         Raises:
-            Invalid: they are not an identity's.
+            InvalidError: they are not an identity's.
         """
         try:
             network = IdentityNetwork(IdentityConfig(**document["network"]))

@@ -41,7 +41,7 @@ class NetworkConfig:
             single-model, 8 the multi-model.
 
     Raises:
-        Invalid: a size that cannot be built.
+        InvalidError: a size that cannot be built.
 
     Source: the paper, section 3.1 (3 x 128; 256 and 128; dropout of 0.5) and section 5.2 (variants).
     """
@@ -127,7 +127,7 @@ class BlockDiagonalLinear(nn.Linear):
 
 
 def blockwise(values: Tensor, weight: Tensor, bias: Tensor | None, blocks: int) -> Tensor:
-    """A linear layer whose matrix is block-diagonal.
+    """Return a linear layer whose matrix is block-diagonal.
 
     Args:
         values: float [..., blocks * wide].
@@ -244,7 +244,7 @@ class SiameseNetwork(nn.Module):
         return torch.logsumexp(log_v.unsqueeze(-1) + log_f, dim=1)
 
     def attention_weights(self, query: Tensor, event: Tensor) -> Tensor:
-        """How much each time step of B pairs weighs in each category.
+        """Return the weight of each time step of B pairs in each category.
 
         Args:
             query: float32 [B, frames, dimension], dequantised.
@@ -273,11 +273,11 @@ class SiameseNetwork(nn.Module):
         return self.pair_log_probs(self.joint.query(query_tower), self.joint.event(event_tower))
 
     def pair(self, query_tower: Tensor, event_tower: Tensor) -> Tensor:
-        """The presence matrix of B pairs: float32 [B, 8, 3], rows sum to 1; arguments as `log_pair`."""
+        """Return the presence matrix of B pairs: float32 [B, 8, 3], rows sum to 1; arguments as `log_pair`."""
         return self.log_pair(query_tower, event_tower).exp()
 
     def forward(self, query: Tensor, event: Tensor) -> Tensor:
-        """The presence matrix of B pairs of clips.
+        """Return the presence matrix of B pairs of clips.
 
         Args:
             query: float32 [B, frames, dimension], dequantised.

@@ -27,7 +27,7 @@ class SketchConfig:
         values: values of a sketch.
 
     Raises:
-        Invalid: a size that cannot be built.
+        InvalidError: a size that cannot be built.
     """
 
     steps: int
@@ -57,7 +57,7 @@ class SketchNetwork(nn.Module):
         self.event_head = nn.Linear(config.hidden, config.values)
 
     def _trunk(self, towers: Tensor) -> Tensor:
-        """The layer that sees all steps of clips, float32 [n, steps, width]: float32 [n, hidden]."""
+        """Return the layer that sees all steps of clips, float32 [n, steps, width]: float32 [n, hidden]."""
         count, _, width = towers.shape
         each = torch.relu(self.step(self.norm(towers.reshape(-1, width)))).reshape(count, -1)
         return torch.relu(self.hidden(self.joined_norm(each)))

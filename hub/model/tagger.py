@@ -46,7 +46,7 @@ class TaggedConfig:
         context: whether a step is seen beside the mean of all steps.
 
     Raises:
-        Invalid: a size that cannot be built.
+        InvalidError: a size that cannot be built.
     """
 
     frames: int
@@ -99,7 +99,7 @@ class Tagger(nn.Module):
         self.attention = BlockDiagonalLinear(config.trunk[-1], labels, members)
 
     def attended(self, features: Tensor) -> Tensor:
-        """How much each time step of B clips weighs in each label, the mean of the members.
+        """Return the weight of each time step of B clips in each label, the mean of the members.
 
         Args:
             features: float32 [B, frames, dimension], dequantised.
@@ -169,13 +169,13 @@ class TaggingEnsemble(nn.Module):
         return self.compressed(self.tagger(features))
 
     def compressed(self, tags: Tensor) -> Tensor:
-        """The tower's output, float32 [B, 1, 8 + profile], of tags float32 [B, 8 + fine], in (0, 1)."""
+        """Return the tower's output, float32 [B, 1, 8 + profile], of tags float32 [B, 8 + fine], in (0, 1)."""
         categories = torch.sigmoid(torch.logit(tags[:, :COUNT]) + self.shift).clamp(LEAST, 1.0 - LEAST)
         profile = nn.functional.normalize(tags[:, COUNT:].sqrt() @ self.projection, dim=1)
         return torch.cat([categories, profile], dim=1).unsqueeze(1)
 
     def pair(self, query_tower: Tensor, event_tower: Tensor) -> Tensor:
-        """The presence matrix of B pairs.
+        """Return the presence matrix of B pairs.
 
         Args:
             query_tower: float32 [B, 1, 8 + profile].
@@ -187,7 +187,7 @@ class TaggingEnsemble(nn.Module):
         return presence_from_tags(query_tower[:, 0, :COUNT], event_tower[:, 0, :COUNT])
 
     def attention_weights(self, query: Tensor, event: Tensor) -> Tensor:  # noqa: ARG002 - one interface with the paper's network
-        """How much each time step of B clips weighs in each category, whatever they are paired with.
+        """Return the weight of each time step of B clips in each category, whatever they are paired with.
 
         Args:
             query: float32 [B, frames, dimension], dequantised.
@@ -199,7 +199,7 @@ class TaggingEnsemble(nn.Module):
         return self.tagger.attended(query)[:, :, :COUNT]
 
     def affinity(self, query_tower: Tensor, event_tower: Tensor) -> Tensor:
-        """How alike the kinds of sound are: the square of the profiles' cosine.
+        """Return the similarity of the kinds of sound: the square of the profiles' cosine.
 
         Args:
             query_tower: float32 [..., 1, 8 + profile].
@@ -212,7 +212,7 @@ class TaggingEnsemble(nn.Module):
         return cosine.clamp(0.0, 1.0).square()
 
     def forward(self, query: Tensor, event: Tensor) -> Tensor:
-        """The presence matrix of B pairs of clips, float32 [B, frames, dimension] each: float32 [B, 8, 3]."""
+        """Return the presence matrix of B pairs of clips, float32 [B, frames, dimension] each: float32 [B, 8, 3]."""
         return self.pair(self.tower(query), self.tower(event))
 
 
@@ -239,7 +239,7 @@ def stack_members(members: Sequence[TaggingEnsemble]) -> TaggingEnsemble:
 
 
 def split_members(network: TaggingEnsemble) -> list[TaggingEnsemble]:
-    """The members of a network, each as a network of its own; the opposite of `side_by_side`."""
+    """Return the members of a network, each as a network of its own; the opposite of `side_by_side`."""
     count = network.config.members
     members = []
     for number in range(count):
@@ -255,7 +255,7 @@ def split_members(network: TaggingEnsemble) -> list[TaggingEnsemble]:
 
 
 def presence_from_tags(query: Tensor, event: Tensor) -> Tensor:
-    """The presence matrix that two clips' tags imply if they are right or wrong independently.
+    """Return the presence matrix that two clips' tags imply if they are right or wrong independently.
 
     Args:
         query: float [..., 8], probability of each category in one clip, in [0, 1].

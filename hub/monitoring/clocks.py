@@ -41,14 +41,14 @@ class ClockProbe:
 
     @property
     def trusted(self) -> bool:
-        """Whether there is no reason to doubt this hub's clock."""
+        """Return whether there is no reason to doubt this hub's clock."""
         return not self.doubts.clock
 
     def run(self, _now: datetime) -> None:
         """Compare the clocks, and export the result.
 
         Raises:
-            Unavailable: Redis does not answer.
+            UnavailableError: Redis does not answer.
         """
         sensors = self._archive.sensors.all()
         store_now, now = self._archive.time(), self._now()
@@ -68,7 +68,7 @@ class ClockProbe:
         """Compare the clocks again, and return whether the hub may remove by age; count a refusal.
 
         Raises:
-            Unavailable: Redis does not answer.
+            UnavailableError: Redis does not answer.
         """
         self.run(self._now())
         if self.doubts.retention:

@@ -124,7 +124,7 @@ class DriftProbe:
         """Export the distance of each distribution from its reference, where the sample is large enough.
 
         Raises:
-            Unavailable: Redis does not answer.
+            UnavailableError: Redis does not answer.
         """
         now_ms, since_ms = to_ms(now), to_ms(now - self._window)
         presence: dict[tuple[str, ...], float] = {}

@@ -110,7 +110,7 @@ class HeartbeatMonitor:
 
     @property
     def missing(self) -> bool:
-        """Whether heartbeats that the broker accepted did not return in time."""
+        """Return whether heartbeats that the broker accepted did not return in time."""
         return bool(self._missed)
 
     def start(self) -> None:

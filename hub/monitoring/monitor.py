@@ -128,7 +128,7 @@ class HealthMonitor:
 
     @property
     def beats_missing(self) -> bool:
-        """Whether heartbeats are sent and do not return."""
+        """Return whether heartbeats are sent and do not return."""
         return self._heartbeat is not None and self._heartbeat.missing
 
     def start(self) -> None:

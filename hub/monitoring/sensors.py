@@ -80,7 +80,7 @@ class SensorProbe:
         """Export the metrics of all sensors.
 
         Raises:
-            Unavailable: Redis does not answer.
+            UnavailableError: Redis does not answer.
         """
         readings = self._read(now)
         exported = select_exported(readings, now, most=self._most, forget_s=self._forget_s)

@@ -39,7 +39,7 @@ class StoreProbe:
         """Export the state of Redis and the disks.
 
         Raises:
-            Unavailable: Redis does not answer.
+            UnavailableError: Redis does not answer.
         """
         self._ask()
         self._metrics.store_up.set(1)

@@ -36,7 +36,7 @@ class VerdictProbe:
         """Export the number of verdicts of each kind, and mean match probability and precision of judged alerts.
 
         Raises:
-            Unavailable: Redis does not answer.
+            UnavailableError: Redis does not answer.
         """
         signature = self._signature(now)
         if signature == self._last_signature:

@@ -111,7 +111,7 @@ class DeliveryWorker:
             Wait until the next round, in seconds.
 
         Raises:
-            Unavailable: Redis does not answer.
+            UnavailableError: Redis does not answer.
         """
         self._note_sent()
         if self._rules.digest_due(self._outbox.held_since(), self._now()):

@@ -122,7 +122,7 @@ class AlertDispatcher:
             Number of alerts taken from the stream.
 
         Raises:
-            Unavailable: Redis does not answer; no alert is lost.
+            UnavailableError: Redis does not answer; no alert is lost.
         """
         left_over = time.monotonic() >= self._look_at
         entries = self._due.take(self._hub, limit=_AT_ONCE, wait_s=wait_s, left_over=left_over)

@@ -52,7 +52,7 @@ class HeartbeatResponder:
         """Queue the answer to a heartbeat.
 
         Raises:
-            Unavailable: Redis does not answer; a repeated call is safe.
+            UnavailableError: Redis does not answer; a repeated call is safe.
         """
         with self._redis.pipeline(transaction=True) as pipe:
             pipe.set(keys.alert(str(event.id)), build_heartbeat_reply(event).model_dump_json(), ex=KEPT_S)

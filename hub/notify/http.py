@@ -50,7 +50,7 @@ class JsonPoster:
         now: returns the current time, UTC.
 
     Raises:
-        Invalid: the certificate authority cannot be used.
+        InvalidError: the certificate authority cannot be used.
     """
 
     def __init__(
@@ -81,8 +81,8 @@ class JsonPoster:
 
         Raises:
             RetryAfterError: the receiver asks for a wait, with `Retry-After`.
-            Unavailable: no answer, a redirect, a server error, or too many requests.
-            Invalid: the receiver rejects the body.
+            UnavailableError: no answer, a redirect, a server error, or too many requests.
+            InvalidError: the receiver rejects the body.
         """
         request = urllib.request.Request(  # noqa: S310 - settings allow http and https only
             self._url, data=body, headers={**self._headers, **(headers or {})}, method="POST"

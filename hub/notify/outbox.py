@@ -115,7 +115,7 @@ class Outbox:
         """Claim messages to send, oldest first; see `ConsumerGroup.take`. Drop those whose alerts all expired.
 
         Raises:
-            Unavailable: Redis does not answer.
+            UnavailableError: Redis does not answer.
         """
         entries = self._stream.take(hub, limit=limit, wait_s=wait_s, left_over=left_over, idle_s=idle_s)
         return self._read(entries)
@@ -145,7 +145,7 @@ class Outbox:
         """Return whether this hub still holds a message; if so, restart its idle time.
 
         Raises:
-            Unavailable: Redis does not answer.
+            UnavailableError: Redis does not answer.
         """
         return self._stream.keep(hub, name)
 
@@ -159,7 +159,7 @@ class Outbox:
             at: time of sending; required with `counted`.
 
         Raises:
-            Unavailable: Redis does not answer; the messages will be sent again.
+            UnavailableError: Redis does not answer; the messages will be sent again.
         """
         self._done(names, {event: to_ms(at) for event in counted} if at is not None else {}, at)
 

@@ -148,7 +148,7 @@ class MessageRenderer:
         digest: template of a digest; the shipped one if None.
 
     Raises:
-        Invalid: a template cannot be read or used; the error holds the line.
+        InvalidError: a template cannot be read or used; the error holds the line.
     """
 
     def __init__(

@@ -60,7 +60,7 @@ def build_channels(settings: NotifySettings, zone: ZoneInfo, public_url: str) ->
         public_url: URL of the hub's pages for browsers.
 
     Raises:
-        Invalid: a template, an address or a key cannot be used; the error names the setting.
+        InvalidError: a template, an address or a key cannot be used; the error names the setting.
     """
     channels: list[ConfiguredChannel] = []
     for group, name, one in _named(settings):
@@ -153,7 +153,7 @@ class NotificationService:
         completion: completes an alert before it is sent; see `AlertDispatcher`.
 
     Raises:
-        Invalid: settings that cannot be used.
+        InvalidError: settings that cannot be used.
     """
 
     def __init__(
@@ -212,7 +212,7 @@ def notifiers_of(settings: HubSettings) -> list[ConfiguredChannel]:
     """Build every channel of the settings except MQTT.
 
     Raises:
-        Invalid: a channel cannot be used.
+        InvalidError: a channel cannot be used.
     """
     return build_channels(settings.notify, ZoneInfo(settings.sites.timezone), settings.web.public_url)
 
@@ -221,7 +221,7 @@ def describe_channels(settings: HubSettings) -> str:
     """Return one line of text about the channels of the settings, without sending anything.
 
     Raises:
-        Invalid: a channel cannot be used.
+        InvalidError: a channel cannot be used.
     """
     names = [MQTT, *(f"{channel.name} ({channel.kind})" for channel in notifiers_of(settings))]
     return f"alerts go to {', '.join(names)}; test one with `earwitness-hub notifications test NAME`"

@@ -30,7 +30,7 @@ class Bounded(Generic[T]):
         """Return the result; concurrent callers share one call.
 
         Raises:
-            Unavailable: no result in time.
+            UnavailableError: no result in time.
         """
         with self._lock:
             if self._pending is None or self._pending.done():

@@ -87,7 +87,7 @@ class DemoSummary:
 
     @property
     def succeeded(self) -> bool:
-        """Whether the hub archived at least one event, and lost none."""
+        """Return whether the hub archived at least one event, and lost none."""
         return self.archived > 0 and self.lost == 0
 
 
@@ -101,7 +101,7 @@ def run(plan: Plan, for_s: float | None, interrupt: Interrupt, console: Console)
         console: console for progress and alerts.
 
     Raises:
-        Unavailable: a part did not start, or every sensor failed.
+        UnavailableError: a part did not start, or every sensor failed.
     """
     with (
         TemporaryDirectory(prefix="earwitness-demo-") as folder,
@@ -197,7 +197,7 @@ def _watch(sensors: list[Child], for_s: float | None, demo: Demo) -> None:
     """Print alerts and progress; after the last clip, wait for the interrupt.
 
     Raises:
-        Unavailable: every sensor failed, or the hub ended.
+        UnavailableError: every sensor failed, or the hub ended.
     """
     zone, began_s, played = machine_zone(), time.monotonic(), False
     archived = demo.archive.count()

@@ -60,7 +60,7 @@ class LinkedClips(AudioFileStore):
             The path below the folder.
 
         Raises:
-            Unavailable: the disk is full or the folder cannot be written.
+            UnavailableError: the disk is full or the folder cannot be written.
         """
         path = self.path_of(event)
         if audio in self._written:
@@ -83,7 +83,7 @@ class HistoryWriter:
         rng: source of all randomness.
 
     Raises:
-        Invalid: settings or a checkpoint cannot be used.
+        InvalidError: settings or a checkpoint cannot be used.
     """
 
     def __init__(self, settings: HubSettings, rng: np.random.Generator) -> None:
@@ -127,7 +127,7 @@ class HistoryWriter:
             stopped: called between scenes and between batches; True ends the writing early.
 
         Raises:
-            Unavailable: Redis or the disk is not available.
+            UnavailableError: Redis or the disk is not available.
         """
         takes: dict[Sounds, list[Take]] = {}
         mixtures = sorted({clip.sounds for clip in clips})

@@ -99,7 +99,7 @@ def ready(demo: Demo) -> bool:
     """Wait until the hub answers and has completed the alerts of the history; False after an interrupt.
 
     Raises:
-        Unavailable: the hub ended, or took too long.
+        UnavailableError: the hub ended, or took too long.
     """
 
     def answers() -> bool:

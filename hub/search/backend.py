@@ -1,4 +1,4 @@
-"""What a search is asked and what it answers; and what every search backend can do."""
+"""Queries and answers of a search, and the interface of every search backend."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -11,11 +11,11 @@ import numpy.typing as npt
 from hub.domain.match import PRESENCE_THRESHOLD, Match
 
 Towers = npt.NDArray[np.float32] | npt.NDArray[np.float16]
-"""What `Scorer.embed` gives of clips, float [n, steps, width]: tower outputs, and identities beside them."""
+"""Result of `Scorer.embed` for clips, float [n, steps, width]: tower outputs, and identities beside them."""
 
 
 class By(StrEnum):
-    """What a search ranks events by.
+    """The value that a search ranks events by.
 
     By `KIND`: the level of similarity and the affinity, so the same kind of sound first. By `SOURCE`: the cosine of
     the identities, so the same source first. By `BOTH`: the rank by kind plus what that cosine is worth, which is
@@ -29,7 +29,7 @@ class By(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class IndexEntry:
-    """What a backend keeps of an event beside its towers.
+    """Values that a backend keeps of an event beside its towers.
 
     Attributes:
         event: its id, as text.
@@ -46,7 +46,7 @@ class IndexEntry:
     presence: tuple[float, ...]
 
     def categories(self) -> tuple[int, ...]:
-        """Which categories are present, as positions in `shared.taxonomy.CATEGORIES`."""
+        """Return the categories that are present, as positions in `shared.taxonomy.CATEGORIES`."""
         return tuple(i for i, p in enumerate(self.presence) if p >= PRESENCE_THRESHOLD)
 
 
@@ -62,7 +62,7 @@ class Exclusion:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which events are looked at; all by default.
+    """The events that are searched; all by default.
 
     Attributes:
         since_ms: captured at this time or later, ms since 1970 UTC.
@@ -99,12 +99,12 @@ class Query:
 
 
 class Backend(Protocol):
-    """Where the events of one feature space are kept and found; safe to use from several threads."""
+    """An index of the events of one feature space; safe to use from several threads."""
 
     def __len__(self) -> int: ...
 
     def contains(self, events: Sequence[str]) -> list[bool]:
-        """Which of these events are kept."""
+        """Return those of these events that are kept."""
         ...
 
     def add(self, entries: Sequence[IndexEntry], towers: Towers) -> None:
@@ -121,12 +121,12 @@ class Backend(Protocol):
         ...
 
     def search(self, queries: Sequence[Query]) -> list[list[Match]]:
-        """The most similar events of each query, the best by `Scorer.rank` first; of equals the newest first."""
+        """Return each query's most similar events, the best by `Scorer.rank` first; of equals the newest first."""
         ...
 
 
 def rows_by(queries: Sequence[Query]) -> dict[By, list[int]]:
-    """Which queries are ranked by what."""
+    """Return the rows of the queries that are ranked by each value."""
     rows: dict[By, list[int]] = {}
     for row, query in enumerate(queries):
         rows.setdefault(query.by, []).append(row)

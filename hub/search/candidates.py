@@ -1,4 +1,4 @@
-"""How many candidates a search scores exactly, so that it finds what an exact scan would."""
+"""The number of candidates that a search scores exactly, so that it finds what an exact scan would."""
 
 import threading
 from collections import deque
@@ -28,7 +28,7 @@ class CandidateTuner:
         start: candidates until enough was measured, from 10; by default the least.
 
     Raises:
-        Invalid: a value outside its range.
+        InvalidError: a value outside its range.
     """
 
     def __init__(self, target: float = 0.99, least: int = 1_000, start: int | None = None) -> None:
@@ -43,7 +43,7 @@ class CandidateTuner:
 
     @property
     def candidates(self) -> int:
-        """How many events are scored exactly per search."""
+        """Number of events that are scored exactly per search."""
         return self._candidates
 
     def observe(self, positions: npt.NDArray[np.int64]) -> None:

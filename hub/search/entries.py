@@ -7,7 +7,7 @@ from hub.search.backend import IndexEntry
 
 
 def by_space(events: Sequence[StoredEvent]) -> dict[str, list[int]]:
-    """Which events are of which feature space."""
+    """Return the events by their feature space."""
     rows: dict[str, list[int]] = {}
     for i, event in enumerate(events):
         rows.setdefault(event.space, []).append(i)
@@ -15,7 +15,7 @@ def by_space(events: Sequence[StoredEvent]) -> dict[str, list[int]]:
 
 
 def entry_of(event: StoredEvent) -> IndexEntry:
-    """What a backend keeps of an archived event beside its towers."""
+    """Return what a backend keeps of an archived event beside its towers."""
     return IndexEntry(
         event=str(event.id),
         place=event.place,

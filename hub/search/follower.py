@@ -45,7 +45,7 @@ def sync_index(archive: EventStore, retrieval: Retrieval, progress: Progress | N
         Events that were added.
 
     Raises:
-        Unavailable: the store is away.
+        UnavailableError: the store is away.
     """
     progress = progress or _log_now_and_then(time.monotonic())
     total, seen, added = archive.count(), 0, 0
@@ -78,7 +78,7 @@ def build_index(archive: EventStore, retrieval: Retrieval, snapshots: Iterable[I
         The archive's position from which on changes are not known yet.
 
     Raises:
-        Unavailable: the store is away.
+        UnavailableError: the store is away.
     """
     started = time.monotonic()
     after = archive.changes.last_id()

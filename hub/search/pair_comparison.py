@@ -19,7 +19,7 @@ from shared.taxonomy import CATEGORIES
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Comparison:
-    """How similar two recordings are.
+    """The similarity of two recordings.
 
     Attributes:
         level: the level of similarity, in [0, 8]: the expected number of categories on which the two agree.
@@ -45,7 +45,7 @@ class Comparer:
         extractor: turns sound into the features that the network was trained on.
 
     Raises:
-        Invalid: the extractor serves another feature space.
+        InvalidError: the extractor serves another feature space.
     """
 
     def __init__(self, checkpoint: Checkpoint, extractor: FeatureExtractor) -> None:
@@ -63,8 +63,8 @@ class Comparer:
         """Compare two recordings: wav, flac or ogg; of each the first 10 s, a shorter one is repeated.
 
         Raises:
-            Invalid: a file is no recording, or its sample rate is outside [1,000, 384,000] Hz.
-            Unavailable: a file cannot be opened.
+            InvalidError: a file is no recording, or its sample rate is outside [1,000, 384,000] Hz.
+            UnavailableError: a file cannot be opened.
         """
         towers = self._scorer.embed(self._extractor.extract_many([read_file(first), read_file(second)]))
         matrices = self._scorer.score(towers[0], towers[1:])

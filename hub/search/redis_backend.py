@@ -53,7 +53,7 @@ class RedisSearchBackend:
         timeout_s: longest wait for one answer.
 
     Raises:
-        Invalid: no sketch, an address that is none, another database than 0, one node of a cluster, or a server
+        InvalidError: no sketch, an address that is none, another database than 0, one node of a cluster, or a server
             without the query engine.
     """
 
@@ -97,7 +97,7 @@ class RedisSearchBackend:
         """See `Backend.known`.
 
         Raises:
-            Unavailable: the server does not answer.
+            UnavailableError: the server does not answer.
         """
         return [bool(there) for there in self._pipelined(("EXISTS", self._prefix + event) for event in events)]
 
@@ -105,7 +105,7 @@ class RedisSearchBackend:
         """See `Backend.add`.
 
         Raises:
-            Unavailable: the server does not answer; some events may be kept, and adding all again is safe.
+            UnavailableError: the server does not answer; some events may be kept, and adding all again is safe.
         """
         there = self.contains([entry.event for entry in entries])
         new = list({entry.event: i for i, entry in enumerate(entries) if not there[i]}.values())
@@ -122,7 +122,7 @@ class RedisSearchBackend:
         """See `Backend.remove`.
 
         Raises:
-            Unavailable: the server does not answer; some events may be gone, and removing all again is safe.
+            UnavailableError: the server does not answer; some events may be gone, and removing all again is safe.
         """
         self._pipelined(("DEL", self._prefix + event) for event in events)
 
@@ -130,7 +130,7 @@ class RedisSearchBackend:
         """See `Backend.search`; exact among the `candidates` closest sketches, or more if more matches are wanted.
 
         Raises:
-            Unavailable: the server does not answer, or not in time.
+            UnavailableError: the server does not answer, or not in time.
         """
         asked = [i for i, query in enumerate(queries) if not _matches_nothing(query.filter)]
         if not asked:
@@ -161,7 +161,7 @@ class RedisSearchBackend:
         )
 
     def _best(self, query: Query, answers: Sequence[list[Any]]) -> list[Match]:
-        """The best of what the server found, in one or two answers, by their exact ranks."""
+        """Return the best of what the server found, in one or two answers, by their exact ranks."""
         known: dict[str, tuple[str, str, int, bytes]] = {}
         for key, values in (pair for answer in answers for pair in zip(answer[1::2], answer[2::2], strict=True)):
             event = key.decode()[len(self._prefix) :]
@@ -251,12 +251,12 @@ def _hash(
 
 
 def _matches_nothing(wanted: Filter) -> bool:
-    """Whether a filter lets nothing pass, whatever there is."""
+    """Return whether a filter lets nothing pass, whatever there is."""
     return wanted.places == frozenset() or wanted.categories == frozenset()
 
 
 def _clauses(wanted: Filter, exclusion: Exclusion) -> str:
-    """Which events are looked at, in the engine's query language."""
+    """Return the filter on events in the engine's query language."""
     parts = []
     if wanted.since_ms is not None or wanted.until_ms is not None:
         since = "-inf" if wanted.since_ms is None else wanted.since_ms
@@ -275,11 +275,11 @@ def _clauses(wanted: Filter, exclusion: Exclusion) -> str:
 
 
 def _any_of(field: str, values: Sequence[str]) -> str:
-    """A clause: the tag is one of these; everything but letters and digits is escaped."""
+    """Return a clause: the tag is one of these; everything but letters and digits is escaped."""
     escaped = (_SPECIAL.sub(lambda found: "\\" + found[0], value) for value in values)
     return f"@{field}:{{{'|'.join(escaped)}}}"
 
 
 def _number(value: float) -> str:
-    """A number as the query language reads it: without an exponent, and exactly this float."""
+    """Return a number as the query language reads it: without an exponent, and exactly this float."""
     return np.format_float_positional(value, trim="-")

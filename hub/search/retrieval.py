@@ -58,7 +58,7 @@ class Retrieval:
 
     @property
     def is_remote(self) -> bool:
-        """Whether the events are kept outside this process, where all hubs find them."""
+        """Return whether the events are kept outside this process, where all hubs find them."""
         return not self.indexes
 
     def __len__(self) -> int:
@@ -68,7 +68,7 @@ class Retrieval:
         """Tower output float32 [steps, width] of one clip's features, uint8 [frames, dimension].
 
         Raises:
-            Invalid: no model for this space, or features of another shape.
+            InvalidError: no model for this space, or features of another shape.
         """
         towers: npt.NDArray[np.float32] = self.embed_all(space, self._scorer(space).space.check(features)[None])[0]
         return towers
@@ -77,7 +77,7 @@ class Retrieval:
         """Tower output float32 [n, steps, width] of clips' features, uint8 [n, frames, dimension].
 
         Raises:
-            Invalid: no model for this space, or features of another shape.
+            InvalidError: no model for this space, or features of another shape.
         """
         towers: npt.NDArray[np.float32] = self._scorer(space).embed(features)
         return towers
@@ -86,17 +86,17 @@ class Retrieval:
         """Probability of each category in each clip, as of `Scorer.presence`.
 
         Raises:
-            Unsupported: no model for this space.
+            UnsupportedError: no model for this space.
         """
         return [tuple(float(p) for p in row) for row in self._scorer(space).presence(towers)]
 
     def known(self, events: Sequence[str]) -> list[bool]:
-        """Which of these events can be found."""
+        """Return those of these events that can be found."""
         answers = [backend.contains(events) for backend in self._backends.values()]
         return [any(each) for each in zip(*answers, strict=True)]
 
     def ids(self) -> Iterator[str]:
-        """All events that are kept in this process."""
+        """Return all events that are kept in this process."""
         for index in self.indexes:
             yield from itertools.chain.from_iterable(index.ids())
 
@@ -121,10 +121,10 @@ class Retrieval:
         return left_out
 
     def embeddings_to_store(self, space: str, towers: Towers) -> StoredEmbeddings | None:
-        """The towers, float [steps, width], of one event as they are archived; None if they are not worth their room.
+        """Return one event's archived towers, float [steps, width]; None if they are not worth their room.
 
         Raises:
-            Unsupported: no model for this space.
+            UnsupportedError: no model for this space.
         """
         scorer = self._scorer(space)
         return (
@@ -156,10 +156,10 @@ class Retrieval:
             backend.remove(ids)
 
     def search_all(self, requests: Sequence[tuple[str, Query]]) -> list[list[Match]]:
-        """The most similar events of each query in its feature space, best first.
+        """Return the most similar events of each query in its feature space, best first.
 
         Raises:
-            Unsupported: no model for a space, or a search by source where the model has no identity.
+            UnsupportedError: no model for a space, or a search by source where the model has no identity.
         """
         answers: list[list[Match]] = [[] for _ in requests]
         for space in {space for space, _ in requests}:
@@ -187,7 +187,7 @@ class Retrieval:
             float32 [n, 8]; 0 where the category is not shared.
 
         Raises:
-            Unsupported: no model for this space.
+            UnsupportedError: no model for this space.
         """
         ranks = np.array([match.kind_rank for match in matches], dtype=np.float32)
         matrices = np.array([match.matrix for match in matches], dtype=np.float32).reshape(-1, COUNT, PAIR_STATES)
@@ -195,22 +195,22 @@ class Retrieval:
         return np.where(matrices[:, :, BOTH] >= min_shared, match_probability, np.float32(0.0))
 
     def identity(self, space: str, towers: Towers) -> npt.NDArray[np.float32]:
-        """The identities of clips, as of `Scorer.identity`: float32 [n, values], of length 1.
+        """Return the identities of clips, as of `Scorer.identity`: float32 [n, values], of length 1.
 
         Args:
             space: id of the feature space.
             towers: float [n, steps, width], as of `embed_all`; n may be 0.
 
         Raises:
-            Unsupported: no model for this space.
+            UnsupportedError: no model for this space.
         """
         return self._scorer(space).identity(towers)
 
     def identities(self, events: Sequence[StoredEvent]) -> npt.NDArray[np.float32]:
-        """The identities of archived events of one feature space: float32 [n, values], of length 1; n is not 0.
+        """Return the identities of archived events of one feature space: float32 [n, values], of length 1; n > 0.
 
         Raises:
-            Unsupported: no model for this space.
+            UnsupportedError: no model for this space.
         """
         scorer = self._scorer(events[0].space)
         return scorer.identity(self._archived(scorer, events))
@@ -222,7 +222,7 @@ class Retrieval:
             float32 [n], in [0, 1]; 0 if the model has no identity.
 
         Raises:
-            Unsupported: no model for this space.
+            UnsupportedError: no model for this space.
         """
         cosines = np.array([match.identity for match in matches], dtype=np.float32)
         return self._scorer(space).same_source(cosines)
@@ -231,21 +231,21 @@ class Retrieval:
         """Return `same_source` as it is published: None each if the model has no identity.
 
         Raises:
-            Unsupported: no model for this space.
+            UnsupportedError: no model for this space.
         """
         if not self.knows_sources(space):
             return [None] * len(matches)
         return [float(p) for p in self.same_source(space, matches)]
 
     def knows_sources(self, space: str) -> bool:
-        """Whether the model of this space, if there is one, has an identity."""
+        """Return whether the model of this space, if there is one, has an identity."""
         return space in self._scorers and self._scorers[space].identities.known
 
     def compare(self, event: StoredEvent, others: Sequence[StoredEvent]) -> list[Match]:
-        """An event and each of some others of its feature space, in their order, scored exactly.
+        """Return an event and each of some others of its feature space, in their order, scored exactly.
 
         Raises:
-            Invalid: no model for its space.
+            InvalidError: no model for its space.
         """
         if not others:
             return []
@@ -269,18 +269,18 @@ class Retrieval:
         ]
 
     def attention(self, event: StoredEvent, other: StoredEvent) -> npt.NDArray[np.float32]:
-        """How much each time step of an event weighs in each category, paired with another: float32 [steps, 8].
+        """Return the weight of each time step of an event in each category, paired with another: float32 [steps, 8].
 
         Raises:
-            Invalid: no model for its space.
+            InvalidError: no model for its space.
         """
         return self._scorer(event.space).attention(event.features, other.features)
 
     def similar(self, event: StoredEvent, k: int, exclusion: Exclusion, by: By = By.BOTH) -> list[Match]:
-        """The k events most similar to an archived one.
+        """Return the k events most similar to an archived one.
 
         Raises:
-            Invalid: no model for its space.
+            InvalidError: no model for its space.
         """
         query = Query(self.embed(event.space, event.features), k, exclusion, by=by)
         return self.search_all([(event.space, query)])[0]

@@ -46,7 +46,7 @@ class RedisSettings(SettingsGroup):
 
 
 class StoreSettings(SettingsGroup):
-    """What the hub keeps, and for how long."""
+    """Retention: the data that the hub keeps, and for how long."""
 
     retention_days: float = Field(
         90.0, gt=0, description="the hub removes events and alerts older than this, in days"
@@ -63,7 +63,7 @@ class StoreSettings(SettingsGroup):
 
 
 class ClockSettings(SettingsGroup):
-    """How far clocks may differ."""
+    """Limits of the difference of clocks."""
 
     tolerance_s: float = Field(
         120.0,
@@ -74,7 +74,7 @@ class ClockSettings(SettingsGroup):
 
 
 class FeaturesSettings(SettingsGroup):
-    """How the hub turns audio clips into features."""
+    """Extraction of features from audio clips."""
 
     vggish_weights_dir: Path = Field(
         Path("~/.local/share/earwitness"), description="folder of VGGish's weights, once downloaded"
@@ -101,7 +101,7 @@ class ModelSettings(SettingsGroup):
 
 
 class IngestSettings(SettingsGroup):
-    """How many events the hub accepts before it pauses."""
+    """Limits on events in flight, above which the hub pauses."""
 
     max_in_flight: int = Field(256, ge=2, le=65_535, description="maximum events received and not yet handled")
     max_in_flight_bytes: int = Field(
@@ -115,7 +115,7 @@ class IngestSettings(SettingsGroup):
 
 
 class SearchSettings(SettingsGroup):
-    """How the hub searches similar past events."""
+    """Search of similar past events."""
 
     backend: Literal["memory", "redis"] = Field(
         "memory",
@@ -144,13 +144,13 @@ class SearchSettings(SettingsGroup):
 
 
 class EpisodesSettings(SettingsGroup):
-    """When events belong to one episode."""
+    """The rule by which events belong to one episode."""
 
     max_gap_s: float = Field(60.0, ge=0, description="longest pause within an episode, in seconds")
 
 
 class AlertsSettings(SettingsGroup):
-    """When the hub raises an alert about a similar past event."""
+    """Conditions of an alert about a similar past event."""
 
     max_false_alerts_per_day: float = Field(
         2.0,
@@ -192,7 +192,7 @@ class AlertsSettings(SettingsGroup):
 
 
 class SourcesSettings(SettingsGroup):
-    """When episodes belong to one source: one machine, dog, siren or voice that recurs."""
+    """The rule by which episodes belong to one source: one machine, dog, siren or voice that recurs."""
 
     min_same_source_probability: float = Field(
         0.6,

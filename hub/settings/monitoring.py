@@ -6,7 +6,7 @@ from shared.settings import SettingsGroup
 
 
 class MonitoringSettings(SettingsGroup):
-    """What the hub measures of itself, Redis, sensors and models."""
+    """Monitoring of the hub itself, Redis, sensors and models."""
 
     interval_s: float = Field(10.0, gt=0, le=60, description="time between probes of Redis and sensors, in seconds")
     max_sensor_series: int = Field(

@@ -91,7 +91,7 @@ class WebhookSettings(HttpSettings):
         """Return the key of the signature from `secret` or `secret_file`; None if neither is set.
 
         Raises:
-            Invalid: the file cannot be read, or its first line is empty.
+            InvalidError: the file cannot be read, or its first line is empty.
         """
         if self.secret_file is None:
             return self.secret.get_secret_value().encode() if self.secret else None

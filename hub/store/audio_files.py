@@ -1,4 +1,4 @@
-"""Where the clips' audio is kept: a directory, not the store (50 sensors make 86 GB of audio a day)."""
+"""Audio files of clips: in a directory, not in the store (50 sensors make 86 GB of audio a day)."""
 
 import os
 import shutil
@@ -33,7 +33,7 @@ class AudioFileStore:
             The path below the directory.
 
         Raises:
-            Unavailable: the disk is full or the directory cannot be written.
+            UnavailableError: the disk is full or the directory cannot be written.
         """
         path = self.path_of(event)
         partial = path.with_suffix(".part")
@@ -57,7 +57,7 @@ class AudioFileStore:
             `to`.
 
         Raises:
-            Unavailable: the disk is full, or the file is not there.
+            UnavailableError: the disk is full, or the file is not there.
         """
         path = self._root / to
         partial = path.with_suffix(".part")
@@ -83,7 +83,7 @@ class AudioFileStore:
         """Delete an event's audio, if it is there.
 
         Raises:
-            Unavailable: the directory cannot be written.
+            UnavailableError: the directory cannot be written.
         """
         if clip:
             with self._translated("remove the clip"):
@@ -93,7 +93,7 @@ class AudioFileStore:
         """Yield the settled files of each sensor and day until a date, each with the id of its event.
 
         Raises:
-            Unavailable: the directory cannot be read.
+            UnavailableError: the directory cannot be read.
         """
         with self._translated("read the clips"):
             for sensor in self._root.glob("*/*"):
@@ -106,7 +106,7 @@ class AudioFileStore:
         """Delete files of `captured_until`, and the directory of a day that is empty then.
 
         Raises:
-            Unavailable: the directory cannot be written.
+            UnavailableError: the directory cannot be written.
         """
         with self._translated("remove clips"):
             for file in files:

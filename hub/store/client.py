@@ -67,7 +67,7 @@ _AWAY: Final = {
 class UnfitStoreError(UnavailableError):
     """The store answers, and as it is set up it can never do what the hub needs; a failover alone may end that.
 
-    A hub that starts refuses it (`Invalid`); one that runs keeps its work, and reports it.
+    A hub that starts refuses it (`InvalidError`); one that runs keeps its work, and reports it.
     """
 
 
@@ -85,7 +85,7 @@ def connect(url: str, timeout_s: float, ca_file: Path | None = None) -> Any:  # 
         ca_file: authority that made the store's certificate; the system's if None.
 
     Raises:
-        Invalid: no such address, or an authority that cannot be read. The address is not quoted: it may hold a
+        InvalidError: no such address, or an authority that cannot be read. The address is not quoted: it may hold a
             password.
     """
     trust: dict[str, object] = {}
@@ -112,7 +112,7 @@ def raises_unavailable(method: Callable[Concatenate[S, P], R]) -> Callable[Conca
     that the message that needs the key is set aside (`hub.ingest.quarantine`) and stops no other.
 
     Raises:
-        Unavailable: instead of whatever else the client raises.
+        UnavailableError: instead of whatever else the client raises.
     """
 
     @functools.wraps(method)

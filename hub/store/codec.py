@@ -81,7 +81,7 @@ def from_redis_hash(key: str, row: Sequence[bytes | None]) -> StoredEvent | None
     """Return an event from its id and the values of `FIELDS`; None if it does not exist.
 
     Raises:
-        Invalid: the hash lacks a field, or names a feature space that this hub does not know.
+        InvalidError: the hash lacks a field, or names a feature space that this hub does not know.
         ValueError: a field holds something else.
     """
     if row[0] is None:

@@ -12,7 +12,7 @@ import redis
 Entry = tuple[str, dict[bytes, bytes]]
 
 IDLE_S: Final = 60.0
-"""How long an entry stays with a hub that does nothing about it."""
+"""Time after which an entry leaves a hub that does nothing about it, in seconds."""
 
 _KEEP: Final = """
 if #redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[3], ARGV[3], 1, ARGV[2]) == 0 then return 0 end
@@ -75,7 +75,7 @@ class ConsumerGroup:
                 raise
 
     def keep(self, hub: str, name: str) -> bool:
-        """Whether an entry is still this hub's and not done; if so, its idle time begins again."""
+        """Restart the idle time of an entry; return whether it is still this hub's and not done."""
         return bool(self._keep(keys=[self.key], args=[self.group, hub, name]))
 
     def done(self, pipe: Any, names: Sequence[str]) -> None:  # noqa: ANN401
@@ -84,5 +84,5 @@ class ConsumerGroup:
         pipe.xdel(self.key, *names)
 
     def count(self) -> int:
-        """How many entries are not done."""
+        """Return the number of entries that are not done."""
         return int(self.client.xlen(self.key))

@@ -32,7 +32,7 @@ from shared.mqtt.topics import SensorTopic
 LetterKind = Literal["invalid", "unsupported", "bug"]
 
 HEAD_BYTES: Final = 64 * 1024
-"""How much of the payload of an `invalid` letter is kept: an embedding's message whole, and the header of a FLAC."""
+"""Bytes kept of the payload of an `invalid` letter: an embedding's message whole, and the header of a FLAC."""
 REASON_CHARACTERS: Final = 8_192
 """Longest reason that is kept; of a traceback, its end."""
 TOPIC_BYTES: Final = 1_024
@@ -116,13 +116,13 @@ class DeadLetter:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the payload is all there, so that it can be re-injected."""
+        """Return whether the payload is whole, so that it can be re-injected."""
         return self.kept == self.size
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How many dead letters are kept.
+    """The maximum of dead letters that are kept.
 
     Attributes:
         limit: most `invalid` letters of one sensor.
@@ -201,7 +201,7 @@ class DeadLetters:
 
     @raises_unavailable
     def page(self, limit: int = 100, after: str = "") -> list[DeadLetter]:
-        """The oldest letters after one, oldest first."""
+        """Return the oldest letters after one, oldest first."""
         found: list[DeadLetter] = []
         while not found and (
             rows := self._redis.xrange(keys.DEAD_LETTERS, min=f"({after}" if after else "-", count=limit)
@@ -212,7 +212,7 @@ class DeadLetters:
 
     @raises_unavailable
     def payload(self, letter: str) -> bytes:
-        """What is kept of a letter's message; nothing if it is gone."""
+        """Return the part of a letter's message that is kept; nothing if it is gone."""
         kept = self._redis.get(keys.dead_letter(letter))
         if kept is None:
             rows = self._redis.xrange(keys.DEAD_LETTERS, letter, letter)
@@ -221,17 +221,17 @@ class DeadLetters:
 
     @raises_unavailable
     def count(self) -> int:
-        """How many letters wait."""
+        """Return the number of letters that wait."""
         return int(self._redis.xlen(keys.DEAD_LETTERS))
 
     @raises_unavailable
     def size_bytes(self) -> int:
-        """How many bytes they take, about."""
+        """Return the approximate number of bytes of all letters."""
         return int(self._redis.get(keys.DEAD_LETTER_BYTES) or 0)
 
     @raises_unavailable
     def discarded(self) -> int:
-        """How many letters were pushed out since the store was made."""
+        """Return the number of letters discarded for newer ones since the store was made."""
         return int(self._redis.get(keys.DEAD_LETTERS_DISCARDED) or 0)
 
     @raises_unavailable

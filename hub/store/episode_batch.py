@@ -1,4 +1,4 @@
-"""What a batch of events needs and changes: load, and commit in one transaction.
+"""State that a batch of events needs and changes: load, and commit in one transaction.
 
 The keys of what is loaded are watched. A commit fails if another hub changed one of them meanwhile. So an episode has
 one alert, whichever hubs take its clips.
@@ -33,7 +33,7 @@ _ALERTS_KEPT: Final = 1_000
 _STATES_KEPT: Final = 5_000
 """Sensors whose state this process remembers."""
 _AHEAD_MS: Final = 600_000
-"""What lies further ahead of the present is from a clock that was wrong."""
+"""Time ahead of the present, ms, above which a row is from a clock that was wrong."""
 _HOUR_MS: Final = 3_600_000
 
 StateCache = dict[str, tuple[bytes, SensorState]]
@@ -73,7 +73,7 @@ class EpisodeBatch:
             named: ids of named sounds whose returns are needed, by place; these sensors are watched, too.
 
         Raises:
-            Unavailable: the store is away.
+            UnavailableError: the store is away.
         """
         self._places = sorted({event.place for event in events})
         sites = sorted({event.site for event in events})
@@ -106,7 +106,7 @@ class EpisodeBatch:
             spans: of episodes and traces. Each commit writes the sensors of its episodes: to watch these is enough.
 
         Raises:
-            Unavailable: the store is away.
+            UnavailableError: the store is away.
         """
         sensors: dict[str, SensorState] = {}
         if places:
@@ -134,7 +134,8 @@ class EpisodeBatch:
             False if another hub changed something that was loaded: load, decide and commit again.
 
         Raises:
-            Unavailable: the store is away. It is not known whether it wrote the batch; to repeat the batch is safe.
+            UnavailableError: the store is away. It is not known whether it wrote the batch; to repeat the batch is
+                safe.
         """
         pipe = self._pipe
         pipe.multi()

@@ -43,7 +43,7 @@ MAX_SCANNED: Final = 20_000
 
 @dataclass(frozen=True, slots=True, order=True)
 class Cursor:
-    """Where a list goes on: after the item of this time (ms since 1970 UTC) and id."""
+    """The position at which a list goes on: after the item of this time (ms since 1970 UTC) and id."""
 
     ms: int
     id: str
@@ -51,7 +51,7 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """Which events are listed; all by default.
+    """The events that are listed; all by default.
 
     Attributes:
         since_ms: captured at this time or later, ms since 1970 UTC.
@@ -77,7 +77,7 @@ class EventFilter:
         return (self.min_laeq, self.clock, self.backfilled) != (None, None, None)
 
     def fits(self, facts: Sequence[bytes | None]) -> bool:
-        """Whether an event fits by its fields `laeq`, `clock` and `backfilled`; earlier hubs wrote no last two."""
+        """Return whether fields `laeq`, `clock` and `backfilled` fit; earlier hubs did not write the last two."""
         laeq, clock, backfilled = facts
         return (
             laeq is not None
@@ -97,7 +97,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class LevelPoint:
-    """When a clip was captured, ms since 1970 UTC, and its LAeq."""
+    """The capture time of a clip, ms since 1970 UTC, and its LAeq."""
 
     at_ms: int
     laeq: float
@@ -105,7 +105,7 @@ class LevelPoint:
 
 @dataclass(frozen=True, slots=True)
 class EpisodeCount:
-    """How many episodes of a category there were at a place, and when the last one began, ms since 1970 UTC."""
+    """The number of episodes of a category at a place, and when the last one began, ms since 1970 UTC."""
 
     place: str
     category: str
@@ -128,7 +128,7 @@ class EventQueries:
 
     @raises_unavailable
     def events(self, wanted: EventFilter, *, limit: int, after: Cursor | None = None) -> Page:
-        """A page of events, newest first.
+        """Return a page of events, newest first.
 
         Args:
             wanted: which.
@@ -136,7 +136,7 @@ class EventQueries:
             after: where the page begins; at the newest if not given.
 
         Raises:
-            Unavailable: the store is away.
+            UnavailableError: the store is away.
         """
         chosen: list[str] = []
         looked_at, last = 0, None
@@ -153,7 +153,7 @@ class EventQueries:
         return Page(self._archive.fetch(chosen), None)
 
     def _batches(self, wanted: EventFilter, after: Cursor | None) -> Iterator[list[Cursor]]:
-        """All events of the narrowest index, newest first, in batches that grow."""
+        """Return all events of the narrowest index, newest first, in batches that grow."""
         index = _narrowest(wanted)
         upper = min((ms for ms in (wanted.until_ms, after.ms if after else None) if ms is not None), default=None)
         lower = "-inf" if wanted.since_ms is None else wanted.since_ms
@@ -174,7 +174,7 @@ class EventQueries:
             size = min(_LAST_BATCH, 2 * size)
 
     def _matching(self, wanted: EventFilter, batch: Sequence[Cursor]) -> Iterator[Cursor]:
-        """Those of a batch that are of the category, and otherwise as wanted."""
+        """Return the events of a batch that are of the category, and otherwise as wanted."""
         if wanted.place is not None and wanted.category is not None:
             scores = self._redis.zmscore(keys.events_of(wanted.category), [cursor.id for cursor in batch])
             batch = [cursor for cursor, score in zip(batch, scores, strict=True) if score is not None]
@@ -197,7 +197,7 @@ class EventQueries:
 
     @raises_unavailable
     def count(self, wanted: EventFilter) -> int:
-        """How many events there are of a place, or else of a category, or else at all, between two times."""
+        """Return the number of events of a place, or else of a category, or else of all, between two times."""
         index = _narrowest(wanted)
         lower = "-inf" if wanted.since_ms is None else wanted.since_ms
         upper = "+inf" if wanted.until_ms is None else wanted.until_ms
@@ -240,7 +240,7 @@ class EventQueries:
             How many there were.
 
         Raises:
-            Unavailable: the store is away; completing again is safe.
+            UnavailableError: the store is away; completing again is safe.
         """
         places = [sensor.place for sensor in self._archive.sensors.all()]
         if sum(self.count(EventFilter(place=place)) for place in places) == self._archive.count():

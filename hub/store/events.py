@@ -105,9 +105,9 @@ class EventStore:
             durable: whether events must be on its disk before they are acknowledged.
 
         Raises:
-            Invalid: its configuration forbids it: it evicts keys when its memory is full (redis#8842), is a replica
-                or a node of a cluster, lacks commands, or its user lacks rights.
-            Unavailable: it does not answer.
+            InvalidError: its configuration forbids it: it evicts keys when its memory is full (redis#8842), is a
+                replica or a node of a cluster, lacks commands, or its user lacks rights.
+            UnavailableError: it does not answer.
         """
         return examine_store(self._redis, durable=durable)
 
@@ -116,7 +116,7 @@ class EventStore:
         """Wait until everything written before is on the server's disk.
 
         Raises:
-            Unavailable: it is not, within the time for one answer.
+            UnavailableError: it is not, within the time for one answer.
         """
         if not wait_for_disk(self._redis, keys.SYNCED, self._sync_ms):
             raise UnavailableError(
@@ -127,7 +127,8 @@ class EventStore:
         """Return the number of events and of dead letters; a test write shows whether the store takes writes.
 
         Raises:
-            Unavailable: the store does not answer, or refuses the write for another reason than a lack of memory.
+            UnavailableError: the store does not answer, or refuses the write for another reason than a lack of
+                memory.
         """
         pipe = self._redis.pipeline(transaction=False)
         pipe.zcard(keys.EVENTS)
@@ -164,7 +165,7 @@ class EventStore:
         """Write events, each once; a repeat changes nothing. One round trip; each event is atomic.
 
         Raises:
-            Unavailable: the store did not answer. It is not known what was written; to repeat the call is safe.
+            UnavailableError: the store did not answer. It is not known what was written; to repeat the call is safe.
         """
         if not events:
             return []

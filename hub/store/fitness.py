@@ -1,4 +1,4 @@
-"""Whether a store can keep the archive at all: tried before a hub trusts it.
+"""Fitness of a store for the archive: tried before a hub trusts it.
 
 Every command that the hub uses is sent once, on keys of its own that are removed again: so rights that are missing, a
 server that is too old, a replica and a cluster are found whatever they are called.
@@ -31,7 +31,7 @@ _SYNC_MS: Final = 5_000
 
 @dataclass(frozen=True, slots=True)
 class Fitness:
-    """What was found of a store that can be used.
+    """Findings about a store that can be used.
 
     Attributes:
         name: `Redis 7.0.15`, `Valkey 9.1.2`.
@@ -50,8 +50,8 @@ def examine_store(client: Any, *, durable: bool = False) -> Fitness:  # noqa: AN
         durable: whether every event must be on its disk before it is acknowledged.
 
     Raises:
-        Invalid: its configuration forbids it; the text names the remedy.
-        Unavailable: it does not answer now.
+        InvalidError: its configuration forbids it; the text names the remedy.
+        UnavailableError: it does not answer now.
     """
     try:
         return _examined(client, durable)
@@ -126,7 +126,7 @@ def _tried(client: Any) -> bool:  # noqa: ANN401
 
 
 def _for_want_of_memory(error: Exception) -> bool:
-    """Whether a full store refuses: at once, in a transaction, or because what comes before was refused."""
+    """Return whether a full store refuses: at once, in a transaction, or because what comes before was refused."""
     text = str(error).lower()
     consequence = "no such key" in text or "nogroup" in text
     return isinstance(error, fault.OutOfMemoryError | fault.ExecAbortError) or _FULL in text or consequence
@@ -136,7 +136,7 @@ def _check_durable(client: Any, *, kept: bool) -> None:  # noqa: ANN401
     """Check that the store can confirm what is on its disk.
 
     Raises:
-        Invalid: it cannot.
+        InvalidError: it cannot.
     """
     if not kept:
         raise InvalidError('the store: redis.durable = "local" needs its append-only file: set `appendonly yes`')

@@ -115,7 +115,7 @@ def events_of(what: str) -> str:
 
 
 def alert(event: str) -> str:
-    """The alert of an event."""
+    """Return the key of the alert of an event."""
     return f"{PREFIX}:alert:{event}"
 
 
@@ -135,12 +135,12 @@ def command(place: str, command: str) -> str:
 
 
 def check(token: str, name: str) -> str:
-    """A key for one examination of a server."""
+    """Return a key for one examination of a server."""
     return f"{PREFIX}:check:{token}:{name}"
 
 
 def recent(place: str) -> str:
-    """The open episodes of a sensor."""
+    """Return the key of the open episodes of a sensor."""
     return f"{PREFIX}:sensor-state:{place}"
 
 
@@ -150,7 +150,7 @@ def active_hours_bitmap(place: str, year: int) -> str:
 
 
 def episode(episode: str) -> str:
-    """An episode."""
+    """Return the key of an episode."""
     return f"{PREFIX}:episode:{episode}"
 
 
@@ -180,7 +180,7 @@ def legacy_site_span(site: str) -> str:
 
 
 def other_alerts(site: str) -> str:
-    """Times of a site's alerts that belong to no recurrence."""
+    """Return the key of the times of a site's alerts that belong to no recurrence."""
     return f"{PREFIX}:budget:{site}"
 
 
@@ -200,7 +200,7 @@ def pinned_thresholds(site: str) -> str:
 
 
 def source(source: str) -> str:
-    """A source."""
+    """Return the key of a source."""
     return f"{PREFIX}:source:{source}"
 
 
@@ -235,7 +235,7 @@ def named_sound_example(sound: str, event: str) -> str:
 
 
 def named_sound_returns(place: str) -> str:
-    """Returns of named sounds at a sensor."""
+    """Return the key of the returns of named sounds at a sensor."""
     return f"{PREFIX}:returns:{place}"
 
 
@@ -280,12 +280,12 @@ def dead_letters_of(queue: str) -> str:
 
 
 def drift_reference(space: str, network: str) -> str:
-    """What drift of a network's input and output is measured against."""
+    """Return the key of the reference for drift of a network's input and output."""
     return f"{PREFIX}:drift:{space}:{network}"
 
 
 def probability_drift_reference(networks: str) -> str:
-    """What drift of match probabilities is measured against."""
+    """Return the key of the reference for drift of match probabilities."""
     return f"{PREFIX}:drift:match-probability:{networks}"
 
 

@@ -48,12 +48,12 @@ class NamedSounds:
 
     @raises_unavailable
     def version(self) -> bytes:
-        """What is another after every change of a name, by whichever hub."""
+        """Return the version, which every change of a name by any hub changes."""
         return bytes(self._redis.get(keys.NAMED_SOUNDS_VERSION) or b"")
 
     @raises_unavailable
     def all(self) -> dict[str, NamedSound]:
-        """All named sounds by id, the oldest first."""
+        """Return all named sounds by id, the oldest first."""
         return self._read(self._redis.hgetall(keys.NAMED_SOUNDS))
 
     def _read(self, rows: Mapping[bytes, bytes]) -> dict[str, NamedSound]:
@@ -62,7 +62,7 @@ class NamedSounds:
 
     @raises_unavailable
     def examples(self, pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], StoredEvent]:
-        """Copies of examples, by the id of the named sound and of the event; those that are there and can be read."""
+        """Return copies of readable examples, by the id of the named sound and of the event."""
         wanted = list(pairs)
         pipe = self._redis.pipeline(transaction=False)
         for sound, event in wanted:
@@ -94,8 +94,9 @@ class NamedSounds:
             source: id of the source that the events are of, if it is known.
 
         Raises:
-            Invalid: a name that is not allowed or given already, an event that is not there, or too many of either.
-            Unavailable: the store is away.
+            InvalidError: a name that is not allowed or given already, an event that is not there, or too many of
+                either.
+            UnavailableError: the store is away.
         """
         found = self._events(events)
         sites = sorted({event.site for event in found})
@@ -132,8 +133,8 @@ class NamedSounds:
             examples: all that it has from now on: events of the archive, and examples that it has.
 
         Raises:
-            Invalid: there is no such sound, or what `add` refuses.
-            Unavailable: the store is away.
+            InvalidError: there is no such sound, or what `add` refuses.
+            UnavailableError: the store is away.
         """
         present = self._one(sound)
         fresh = self._events([event for event in examples or () if event not in present.examples], least=0)
@@ -157,8 +158,8 @@ class NamedSounds:
         """Forget a named sound, with its examples and returns.
 
         Raises:
-            Invalid: there is no such sound.
-            Unavailable: the store is away.
+            InvalidError: there is no such sound.
+            UnavailableError: the store is away.
         """
         present = self._one(sound)
         places = self._places()
@@ -190,7 +191,7 @@ class NamedSounds:
 
     @raises_unavailable
     def of_events(self, events: Sequence[str]) -> dict[str, str]:
-        """The id of the named sound of each event that has one."""
+        """Return the id of the named sound of each event that has one."""
         if not events:
             return {}
         pipe = self._redis.pipeline(transaction=False)

@@ -27,7 +27,7 @@ UNREADABLE: Final = (
     ValueError,
     struct.error,
 )
-"""What reading a row may raise."""
+"""Exceptions of reading a row."""
 _LOGGED: Final = 20
 """Rows of one kind that are logged; further ones are counted only."""
 _REMEMBERED: Final = 100_000
@@ -60,7 +60,7 @@ class Rows:
 
     @property
     def left_out(self) -> dict[str, int]:
-        """How many rows of each kind could not be read."""
+        """Number of rows of each kind that could not be read."""
         return dict(self._left_out)
 
     def _leave_out(self, kind: str, key: str, error: Exception) -> None:

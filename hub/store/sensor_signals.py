@@ -1,4 +1,4 @@
-"""What each event shows of its sensor, kept in the sensor's hash as the event is archived, whichever hub takes it.
+"""Signal statistics of sensors, updated in the sensor's hash as any hub archives an event.
 
 Numbers: of its two latest boots the first and highest sequence number and how many came between; what is missing is
 added up over all boots, and what comes late is taken off again. What the sensor's state reports of its numbers counts
@@ -66,7 +66,7 @@ end
 
 @dataclass(frozen=True, slots=True)
 class SilenceThresholds:
-    """What a microphone that lives is known by.
+    """Limits that distinguish a working microphone from a dead one.
 
     Attributes:
         silence_db: LAeq below which a calibrated one is dead, in dB.
@@ -79,7 +79,7 @@ class SilenceThresholds:
     min_level_change_db: float = 0.3
 
     def arguments(self, event: StoredEvent) -> tuple[str | int | float, ...]:
-        """Of an event, what `note` takes after the key and before the time: boot, seq, level, loud, steady, unit."""
+        """Return an event's arguments of `note` between key and time: boot, seq, level, loud, steady, unit."""
         levels = event.levels
         loud = levels.laeq >= (self.silence_db if levels.unit == "dB" else self.silence_dbfs)
         return (event.id.boot, event.id.seq, levels.laeq, int(loud), self.min_level_change_db, levels.unit)
@@ -87,7 +87,7 @@ class SilenceThresholds:
 
 @dataclass(frozen=True, slots=True)
 class SignalStats:
-    """What the events of a sensor show of it.
+    """Statistics of the events of a sensor.
 
     Attributes:
         missing: events that were numbered and never came.
@@ -105,7 +105,7 @@ class SignalStats:
 
 
 NOTHING: Final = SignalStats(0, None, "", None, None)
-"""Of a sensor without events."""
+"""Statistics of a sensor without events."""
 
 
 def numbers_fields(state: StateMessage, known: Mapping[str, str]) -> dict[str, str]:

@@ -20,7 +20,7 @@ _CENTRE: Final = itemgetter("id", "total", "size")
 
 
 class Group(NamedTuple):
-    """What sources are compared within."""
+    """The group within which sources are compared."""
 
     site: str
     category: str
@@ -59,7 +59,7 @@ class StoredMember(NamedTuple):
 
 
 def source_row(stored: StoredSource) -> bytes:
-    """A source as JSON; whether it is kept and how many episodes it has stands elsewhere."""
+    """Return a source as JSON; whether it is kept and how many episodes it has stands elsewhere."""
     source = stored.source
     return encode(
         {
@@ -77,7 +77,7 @@ def source_row(stored: StoredSource) -> bytes:
 
 @lru_cache(maxsize=4096)
 def source_or_name(name: str, row: bytes) -> StoredSource | str:
-    """A source from its row, or the name of the one that it became a part of.
+    """Parse a source, or the name of the one that it became a part of, from its row.
 
     Rows that were read lately are not read again: each filing reads all sources of a group, and few of them changed.
 
@@ -99,7 +99,7 @@ def source_or_name(name: str, row: bytes) -> StoredSource | str:
 
 
 def member_row(stored: StoredMember) -> bytes:
-    """An episode of a source as JSON."""
+    """Return an episode of a source as JSON."""
     member = stored.member
     identity = np.rint(member.identity * _STEPS).astype(np.int8).tobytes()
     return encode(

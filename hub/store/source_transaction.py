@@ -50,7 +50,7 @@ class Drawer:
     done: set[str] = field(default_factory=set)
 
     def before(self, episode: str) -> Member | None:
-        """An episode as it was filed, if its identity can be compared."""
+        """Return an episode as it was filed, if its identity can be compared."""
         known = self.members.get(episode)
         return known.member if known is not None and known.network == self.network else None
 
@@ -90,7 +90,7 @@ def _settle(drawer: Drawer) -> None:
 
 
 def _opened_ms(pipe: Any, drawer: Drawer, name: str) -> int:  # noqa: ANN401
-    """When an episode of a source opened, as its source has it."""
+    """Return the time at which an episode of a source opened, as its source has it."""
     at_ms = (
         pipe.zscore(keys.source_episodes(drawer.members[name].member.source), name)
         if name in drawer.members
@@ -129,7 +129,7 @@ def queue_removal(pipe: Any, group: Group, names: Sequence[str], episodes: Itera
 
 
 def _first_ms(drawer: Drawer, name: str) -> int:
-    """When the first episode of a source opened, of all that are a part of it."""
+    """Return the time at which the first episode of a source opened, of all that are a part of it."""
     partition = drawer.partition
     parts = [name, *(other for other in partition.into if partition.resolved(other) == name)]
     known = [drawer.stored[one].first_ms for one in parts if one in drawer.stored]
@@ -140,7 +140,7 @@ def _first_ms(drawer: Drawer, name: str) -> int:
 
 
 def read_sources(client: Any, rows: Rows, names: Sequence[str]) -> list[StoredSource]:  # noqa: ANN401
-    """Those of some sources that are there and can be read, in their order."""
+    """Return those of some sources that are there and can be read, in their order."""
     found = client.mget([keys.source(name) for name in names]) if names else []
     read = (
         rows.read("source", name, partial(source_or_name, name), row) for name, row in zip(names, found, strict=True)
@@ -168,7 +168,7 @@ def read_members(client: Any, rows: Rows, episodes: Iterable[str]) -> dict[str, 
 
 
 def resolved(client: Any, rows: Rows, names: Iterable[str]) -> dict[str, str]:  # noqa: ANN401
-    """Of ids of sources, those of which they are a part by now; those that are no more are missing."""
+    """Map ids of sources to those of which they are a part by now; those that are no more are missing."""
     into: dict[str, StoredSource | str] = {}
     asked = set(names)
     while wanted := sorted(asked - into.keys()):

@@ -34,7 +34,7 @@ class SourceVerdicts:
             same: whether they are the same.
 
         Raises:
-            Unavailable: the store is away.
+            UnavailableError: the store is away.
         """
         own = self._episode_store.episode(alert.episode)
         if own is None:
@@ -49,7 +49,7 @@ class SourceVerdicts:
         """Have an episode be of a source of its own by a person's verdict; False if it is already, or of none.
 
         Raises:
-            Unavailable: the store is away.
+            UnavailableError: the store is away.
         """
         member = self._store.members([episode]).get(episode)
         others = [] if member is None else self._store.episode_ids(member.source)
@@ -57,7 +57,7 @@ class SourceVerdicts:
         return other is not None and self.part(episode, other)
 
     def _episode_of(self, match: MatchMessage, category: str) -> Episode | None:
-        """The episode of a category that a match belongs to."""
+        """Return the episode of a category that a match belongs to."""
         at_ms, place = to_ms(match.captured_at), f"{match.site}/{match.sensor}"
         found = self._episode_store.episodes(limit=2, before_ms=at_ms + 1, place=place, category=category)
         return next((one for one in found if one.opened_ms <= at_ms < one.last_ms), None)
@@ -66,8 +66,8 @@ class SourceVerdicts:
         """Make two sources one by a person's verdict; return its id.
 
         Raises:
-            Invalid: there is no such source, or the two cannot be compared.
-            Unavailable: the store is away.
+            InvalidError: there is no such source, or the two cannot be compared.
+            UnavailableError: the store is away.
         """
         pair = [self._there(name) for name in (first, second)]
         if pair[0].group != pair[1].group or pair[0].network != pair[1].network:
@@ -88,7 +88,7 @@ class SourceVerdicts:
             Whether they are now; they cannot if one of them is of no source.
 
         Raises:
-            Unavailable: the store is away.
+            UnavailableError: the store is away.
         """
         known = self._store.members([episode, other])
         own = self._store.get(known[episode].source) if len({episode, other} & known.keys()) == 2 else None
@@ -110,7 +110,7 @@ class SourceVerdicts:
             Whether they are now; they cannot if one of them is of no source, or if they cannot be compared.
 
         Raises:
-            Unavailable: the store is away.
+            UnavailableError: the store is away.
         """
         known = self._store.members([episode, other])
         if not {episode, other} <= known.keys():

@@ -49,7 +49,7 @@ class SourceStore:
 
     @raises_unavailable
     def get(self, name: str) -> StoredSource | None:
-        """A source by its id, or by that of one that became a part of it; None if there is none."""
+        """Return a source by its id, or by that of one that became a part of it; None if there is none."""
         found = resolved(self._redis, self._rows, [name]).get(name)
         return None if found is None else next(iter(self._stored([found])), None)
 
@@ -62,7 +62,7 @@ class SourceStore:
         site: str | None = None,
         category: str | None = None,
     ) -> list[StoredSource]:
-        """Sources, the one whose latest episode opened last first.
+        """Return sources, the one whose latest episode opened last first.
 
         Args:
             limit: most sources returned.
@@ -113,14 +113,14 @@ class SourceStore:
 
     @raises_unavailable
     def episode_ids(self, name: str) -> list[str]:
-        """All episodes of a source, the newest first."""
+        """Return all episodes of a source, the newest first."""
         return [one.decode() for one in self._redis.zrevrange(keys.source_episodes(name), 0, -1)]
 
     @raises_unavailable
     def episodes(
         self, name: str, *, limit: int = 50, before_ms: int | None = None, since_ms: int | None = None
     ) -> list[Episode]:
-        """The newest episodes of a source, newest first.
+        """Return the newest episodes of a source, newest first.
 
         Args:
             name: id of the source.
@@ -135,7 +135,7 @@ class SourceStore:
         return [episode for episode in found.values() if isinstance(episode, Episode)]
 
     def episode(self, name: str) -> Episode | None:
-        """An episode, or the one that it became a part of, as of `EpisodeStore.episode`."""
+        """Return an episode, or the one that it became a part of, as of `EpisodeStore.episode`."""
         return self._episode_store.episode(name)
 
     def standing(self, episodes: Sequence[str]) -> dict[str, Episode | str]:
@@ -178,7 +178,7 @@ class SourceStore:
             rule: when an episode belongs to a source.
 
         Raises:
-            Unavailable: the store is away; nothing is known of what was kept, and doing it again is safe.
+            UnavailableError: the store is away; nothing is known of what was kept, and doing it again is safe.
         """
         names = sorted(set(episodes))
         with self._redis.pipeline(transaction=True) as pipe:
@@ -246,7 +246,7 @@ class SourceStore:
         return removed
 
     def _stored(self, names: Sequence[str]) -> list[StoredSource]:
-        """Sources with the number of their episodes, and whether they are kept."""
+        """Return sources with the number of their episodes, and whether they are kept."""
         found = read_sources(self._redis, self._rows, names)
         pipe = self._redis.pipeline(transaction=False)
         for one in found:

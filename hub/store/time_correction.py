@@ -47,7 +47,7 @@ class Mender:
             Number of corrected events.
 
         Raises:
-            Unavailable: the store is away; mending again is safe.
+            UnavailableError: the store is away; mending again is safe.
         """
         now_ms, mended, start = to_ms(now), 0, 0
         while ids := self._redis.zrangebyscore(keys.EVENTS, f"({now_ms}", "+inf", start=start, num=_AT_ONCE):
@@ -121,7 +121,7 @@ class Mender:
 
 
 def _receipt(name: str, row: Sequence[bytes]) -> tuple[int, int, list[str]]:
-    """When an event's clip ended at the latest, less its length, ms; what it claims, ms; and its indexes."""
+    """Return the latest end of an event's clip, less its length, ms; the claimed start, ms; and its indexes."""
     captured, received, duration_s, site, presence = row
     at_ms = int(received) - round(float(duration_s) * 1000)
     from_ms(str(at_ms).encode())

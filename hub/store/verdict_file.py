@@ -55,7 +55,7 @@ def with_events(
     """Each verdict with its two events; verdicts whose events expired are left out.
 
     Raises:
-        Unavailable: the store is away.
+        UnavailableError: the store is away.
     """
     for verdict in verdicts:
         name = verdict.match
@@ -74,7 +74,7 @@ def write_verdicts(path: Path, pairs: Iterable[tuple[Verdict, StoredEvent, Store
         How many.
 
     Raises:
-        Unavailable: the file cannot be written.
+        UnavailableError: the file cannot be written.
     """
     count = 0
     try:
@@ -96,8 +96,8 @@ def read_verdicts(path: Path) -> list[ExportedVerdict]:
     """Read a file of verdicts.
 
     Raises:
-        Unavailable: the file cannot be read.
-        Invalid: a line is not a verdict; the text names its number.
+        UnavailableError: the file cannot be read.
+        InvalidError: a line is not a verdict; the text names its number.
     """
     made = []
     for number, line in enumerate(read_text(path).split("\n"), 1):

@@ -1,4 +1,4 @@
-"""What networks of a feature space learn from beside recordings as they are: versions of them, and quiet streets.
+"""Further training data of a feature space: versions of recordings, and quiet streets.
 
 Only `earwitness-small` has it: its network learns the street from some hundred recordings of a dozen microphones.
 """

@@ -60,11 +60,11 @@ class Benchmark:
 
     @property
     def depth(self) -> int:
-        """How many clips of the database may be among a query's answers."""
+        """Number of clips of the database that may be among a query's answers."""
         return len(self.database) - (self.own is not None)
 
     def among(self, query: int) -> npt.NDArray[np.bool_]:
-        """Which clips of the database may be among a query's answers: bool [n], all but the query itself."""
+        """Return which clips of the database may be among a query's answers: bool [n], all but the query itself."""
         mask = np.ones(len(self.database), dtype=np.bool_)
         if self.own is not None:
             mask[self.own[query]] = False
@@ -91,7 +91,7 @@ class Ranking:
         checkpoint: of their feature space.
 
     Raises:
-        Invalid: it is of another feature space.
+        InvalidError: it is of another feature space.
     """
 
     def __init__(self, benchmark: Benchmark, checkpoint: Checkpoint) -> None:
@@ -105,7 +105,7 @@ class Ranking:
         self._matrices = lru_cache(maxsize=1)(self._scored)
 
     def methods(self, name: str) -> dict[str, Rank]:
-        """The ways to rank, by names that begin with the checkpoint's.
+        """Return the ways to rank, by names that begin with the checkpoint's.
 
         Returns:
             `name` by both and `name-kind`; with an identity also `name-source`.
@@ -138,19 +138,19 @@ class Ranking:
 
 
 def by_network(benchmark: Benchmark, checkpoint: Checkpoint) -> Rank:
-    """What the network ranks by, by kind. Source: the paper, section 3.1.
+    """Rank by kind with the network. Source: the paper, section 3.1.
 
     Raises:
-        Invalid: the checkpoint is of another feature space.
+        InvalidError: the checkpoint is of another feature space.
     """
     return Ranking(benchmark, checkpoint).kind
 
 
 def by_network_and_cosine(benchmark: Benchmark, checkpoint: Checkpoint) -> Rank:
-    """What the network ranks by, plus the cosine with the weight that its training found best.
+    """Rank by kind with the network, plus the cosine with the weight that its training found best.
 
     Raises:
-        Invalid: the checkpoint is of another feature space, or names no weight.
+        InvalidError: the checkpoint is of another feature space, or names no weight.
     """
     weight = checkpoint.record.get("weight")
     if weight is None:

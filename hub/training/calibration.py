@@ -40,7 +40,7 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class RankingChoice:
-    """What is chosen on clips set aside.
+    """The choice made on clips set aside.
 
     Attributes:
         shift: of a tagged network's tags, in log-odds.
@@ -81,7 +81,7 @@ def score_all(checkpoint: Checkpoint, queries: Dataset, database: Dataset) -> Sc
     """Score at most `QUERIES` queries against a database.
 
     Raises:
-        Invalid: no queries or no database.
+        InvalidError: no queries or no database.
     """
     if not len(queries) or not len(database):
         raise InvalidError("there are no clips to measure on")
@@ -119,7 +119,7 @@ def choose(
         All pairs as scored with that choice, the choice, and the figures of each that was tried.
 
     Raises:
-        Invalid: no queries or no database.
+        InvalidError: no queries or no database.
     """
     checkpoint = Checkpoint(network, queries.space, {})
     tried: dict[RankingChoice, list[float]] = {}
@@ -133,7 +133,7 @@ def choose(
 
 
 def best_of(tried: Mapping[RankingChoice, Sequence[float]]) -> RankingChoice:
-    """The least weight, then shift, whose figures have nearly the highest mean of those that lose nowhere.
+    """Choose the least weight, then shift, whose figures have nearly the highest mean of those that lose nowhere.
 
     What helps clips of several categories may cost others: none of a choice's figures may be more than `MOST_LOST`
     below that of plain tags, shift and weight 0, which must be among them. Means within `NEARLY` are the same.
@@ -145,7 +145,7 @@ def best_of(tried: Mapping[RankingChoice, Sequence[float]]) -> RankingChoice:
 
 
 def figures(scored: ScoredPairs, weight: float) -> list[float]:
-    """What a ranking by level plus weight times `extra` is judged by; the more, the better.
+    """Return the figures that judge a ranking by level plus weight times `extra`; the more, the better.
 
     mAP_s@K over all queries at s in {8, 7} and K in {1, 10, 100}, over those with several categories at K = 10, and
     the fine agreement of the first ten, if there are finer labels.

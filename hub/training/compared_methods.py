@@ -1,4 +1,4 @@
-"""What `evaluate` measures on a benchmark: the methods that are compared, those of checkpoints among them."""
+"""Methods that `evaluate` compares on a benchmark, those of checkpoints among them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,21 +17,21 @@ GIVEN: Final = "checkpoint"
 
 
 def network_of(space_id: str, checkpoint: Path | None) -> tuple[str, Checkpoint]:
-    """The checkpoint that is measured, and the name of its methods.
+    """Return the checkpoint that is measured, and the name of its methods.
 
     Args:
         space_id: id of the feature space.
         checkpoint: file of the checkpoint; None: the shipped one.
 
     Raises:
-        Invalid: a damaged file, or nothing is shipped for this space.
-        Unavailable: the file cannot be opened.
+        InvalidError: a damaged file, or nothing is shipped for this space.
+        UnavailableError: the file cannot be opened.
     """
     return (SHIPPED, load(default_checkpoint(space_id))) if checkpoint is None else (GIVEN, load(checkpoint))
 
 
 def benchmark_of(reader: DatasetReader, folder: Path, hold_out: Sequence[str] | None, *, halves: bool) -> Benchmark:
-    """The benchmark in a folder, of whole clips or of their halves.
+    """Return the benchmark in a folder, of whole clips or of their halves.
 
     Args:
         reader: of the feature space.
@@ -41,8 +41,8 @@ def benchmark_of(reader: DatasetReader, folder: Path, hold_out: Sequence[str] | 
         halves: whether clips are cut in two.
 
     Raises:
-        Unavailable: a file, or VGGish's weights, cannot be opened.
-        Invalid: the folder is of no kind, or has no held-out sensor; or a clip cannot be cut in two.
+        UnavailableError: a file, or VGGish's weights, cannot be opened.
+        InvalidError: the folder is of no kind, or has no held-out sensor; or a clip cannot be cut in two.
     """
     if halves:
         return reader.halves(folder, hold_out or ())
@@ -54,7 +54,7 @@ def part_of(
     methods: Mapping[str, Rank],
     networks: Mapping[str, Checkpoint],
 ) -> Part:
-    """A benchmark with methods, and each network's by both, by kind and by source.
+    """Return a benchmark with methods, and each network's by both, by kind and by source.
 
     Args:
         benchmark: queries and database.
@@ -62,7 +62,7 @@ def part_of(
         networks: checkpoints, by name.
 
     Raises:
-        Invalid: a checkpoint of another feature space.
+        InvalidError: a checkpoint of another feature space.
     """
     ranks = dict(methods)
     calibrations: dict[str, Calibration] = {}
@@ -96,8 +96,8 @@ def measure(
         on_query: called after each query of each method.
 
     Raises:
-        Invalid: a checkpoint of another feature space, or damaged; no baselines for this space.
-        Unavailable: the checkpoint cannot be opened.
+        InvalidError: a checkpoint of another feature space, or damaged; no baselines for this space.
+        UnavailableError: the checkpoint cannot be opened.
     """
     space = benchmark.queries.space.id
     methods: dict[str, Rank] = {"random": by_chance(benchmark), "cosine": by_cosine(benchmark)}

@@ -55,8 +55,8 @@ def embed_dataset(folder: Path, ours: DatasetReader, others: Mapping[str, Datase
     """Embed the recordings of a folder in all feature spaces, each with its reader.
 
     Raises:
-        Unavailable: a file, or a backbone's weights, cannot be opened.
-        Invalid: the folder holds no labelled recordings, or damaged ones.
+        UnavailableError: a file, or a backbone's weights, cannot be opened.
+        InvalidError: the folder holds no labelled recordings, or damaged ones.
     """
     return EmbeddedDataset(
         ours.training_set(folder), {name: reader.training_set(folder) for name, reader in others.items()}
@@ -67,7 +67,7 @@ def folds(data: Dataset, seed: int = 0, count: int = FOLDS) -> list[list[str]]:
     """Divide the sensors into `count` parts.
 
     Raises:
-        Invalid: fewer sensors than parts.
+        InvalidError: fewer sensors than parts.
     """
     sensors = sorted({group for group in data.groups.tolist() if group.startswith("sensor-")})
     if len(sensors) < count:
@@ -133,7 +133,7 @@ def between(
     """Answer the queries of one folder from another's clips, by the given networks.
 
     Raises:
-        Invalid: a folder without clips.
+        InvalidError: a folder without clips.
     """
     benchmark = Benchmark(queries.ours, database.ours)
     methods: dict[str, Rank] = {"random": by_chance(benchmark, seed), "cosine": by_cosine(benchmark)}

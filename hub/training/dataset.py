@@ -1,4 +1,4 @@
-"""What training and evaluation work on: features and labels side by side."""
+"""Data sets for training and evaluation: features and labels side by side."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -33,7 +33,7 @@ class Dataset:
             None: all are unknown.
 
     Raises:
-        Invalid: shapes that do not fit together.
+        InvalidError: shapes that do not fit together.
     """
 
     space: FeatureSpace
@@ -68,7 +68,7 @@ class Dataset:
         return len(self.features)
 
     def take(self, index: npt.NDArray[np.integer] | npt.NDArray[np.bool_]) -> "Dataset":
-        """The clips of an index or mask, as a data set."""
+        """Return the clips of an index or mask, as a data set."""
         return Dataset(
             self.space,
             self.features[index],
@@ -82,7 +82,7 @@ class Dataset:
 
     @property
     def in_domain(self) -> npt.NDArray[np.bool_]:
-        """Which clips are of the domain: bool [n]."""
+        """The clips that are of the domain: bool [n]."""
         return np.ones(len(self), dtype=np.bool_) if self.domain is None else self.domain
 
     @property
@@ -97,7 +97,7 @@ def joined(parts: Sequence[Dataset]) -> Dataset:
     Versions survive if one has them; a clip without has itself instead.
 
     Raises:
-        Invalid: none given, or of different feature spaces.
+        InvalidError: none given, or of different feature spaces.
     """
     if not parts:
         raise InvalidError("no data given")
@@ -148,7 +148,7 @@ def split_by_group(data: Dataset, fraction: float, rng: np.random.Generator) -> 
         The rest, and the part set aside with all clips of its groups; neither is empty.
 
     Raises:
-        Invalid: too few clips or groups to split.
+        InvalidError: too few clips or groups to split.
     """
     names = np.where(data.groups == "", np.arange(len(data)).astype(str), data.groups)
     unique, counts = np.unique(names[data.in_domain], return_counts=True)
@@ -167,7 +167,7 @@ def without(data: Dataset, groups: Iterable[str]) -> tuple[Dataset, Dataset]:
         The other clips, and the clips of these groups.
 
     Raises:
-        Invalid: a group of which there is no clip.
+        InvalidError: a group of which there is no clip.
     """
     names = list(groups)
     if unknown := set(names) - set(data.groups.tolist()):
@@ -177,7 +177,7 @@ def without(data: Dataset, groups: Iterable[str]) -> tuple[Dataset, Dataset]:
 
 
 def with_domain(data: Dataset) -> Dataset:
-    """The same clips, those of sensors as the domain, unless it is known or no sensor is named.
+    """Return the same clips, those of sensors as the domain, unless it is known or no sensor is named.
 
     Synthetic scenes and single sounds then only help to learn.
     """

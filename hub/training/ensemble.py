@@ -68,8 +68,8 @@ def fit_members(
         The network in eval mode, gradients off, its affinity weighing nothing yet; and what each epoch gave.
 
     Raises:
-        Invalid: data or a start that does not fit the network, no domain, or a state of another training.
-        Unavailable: the state cannot be read or written.
+        InvalidError: data or a start that does not fit the network, no domain, or a state of another training.
+        UnavailableError: the state cannot be read or written.
     """
     fine = 0 if data.fine is None else data.fine.shape[1]
     shape = (config.frames, config.dimension)
@@ -172,7 +172,7 @@ def _draw_back(network: TaggingEnsemble, start: TaggingEnsemble, share: float) -
 
 
 def _averaged(average: dict[str, Tensor], network: TaggingEnsemble) -> dict[str, Tensor]:
-    """The running average after another epoch; counters, which have no mean, are the latest."""
+    """Return the running average after another epoch; counters, which have no mean, are the latest."""
     latest = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     if not average:
         return latest
@@ -185,7 +185,7 @@ def _between(first: Tensor, second: Tensor, share: float) -> Tensor:
 
 
 def _with(network: TaggingEnsemble, tensors: dict[str, Tensor]) -> TaggingEnsemble:
-    """A network in eval mode with other tensors, or itself if there are none."""
+    """Return a network in eval mode with other tensors, or itself if there are none."""
     if not tensors:
         return network.eval()
     other = TaggingEnsemble(network.config)

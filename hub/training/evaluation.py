@@ -60,7 +60,7 @@ class ScoreRow:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What was measured.
+    """The measured figures.
 
     Attributes:
         rows: the figures of kinds; none of halves of clips, which have their labels in common.
@@ -91,7 +91,7 @@ class Evaluation:
         return panels
 
     def document(self) -> dict[str, Any]:
-        """As JSON values; figures to four digits."""
+        """Return the content as JSON values; figures to four digits."""
         rows = []
         for row in self.rows:
             figures = {"map": row.map, "low": row.low, "high": row.high}

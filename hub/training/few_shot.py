@@ -35,7 +35,7 @@ class Classes:
         folds: str [n], its fold.
 
     Raises:
-        Invalid: fewer than two folds or classes.
+        InvalidError: fewer than two folds or classes.
     """
 
     names: npt.NDArray[np.str_]
@@ -54,7 +54,7 @@ class Classes:
         """Examples of each class, of other folds than this: rows int64 [classes, examples].
 
         Raises:
-            Invalid: a class has fewer.
+            InvalidError: a class has fewer.
         """
         numbers, others = self.numbers, self.folds != fold
         rows = [np.flatnonzero(others & (numbers == number)) for number in range(int(numbers.max()) + 1)]
@@ -86,7 +86,7 @@ class Accuracy:
     high: float
 
     def document(self) -> dict[str, Any]:
-        """As JSON values; figures to four digits."""
+        """Return the content as JSON values; figures to four digits."""
         entry: dict[str, Any] = {"method": self.method, "measure": "few-shot", "rule": self.rule}
         entry |= {"examples": self.examples, "fold": self.fold}
         if self.examples == 0:
@@ -123,7 +123,7 @@ def few_shot(
 
 
 def best_matches(classes: Classes, scores: Mapping[str, Floats]) -> Iterator[Accuracy]:
-    """How often the best match of another fold is of the same class, over all folds and in each.
+    """Return the share of best matches in another fold that are of the same class, over all folds and in each.
 
     Args:
         classes: of n clips.
@@ -136,7 +136,7 @@ def best_matches(classes: Classes, scores: Mapping[str, Floats]) -> Iterator[Acc
 
 
 def nearest_mean(queries: Floats, examples: Floats) -> npt.NDArray[np.int64]:
-    """The class whose examples' mean is nearest by cosine.
+    """Return the class whose examples' mean is nearest by cosine.
 
     Args:
         queries: unit vectors float32 [q, values].
@@ -151,7 +151,7 @@ def nearest_mean(queries: Floats, examples: Floats) -> npt.NDArray[np.int64]:
 
 
 def nearest_example(queries: Floats, examples: Floats) -> npt.NDArray[np.int64]:
-    """The class of the nearest example by cosine; arguments as of `nearest_mean`."""
+    """Return the class of the nearest example by cosine; arguments as of `nearest_mean`."""
     return np.asarray((examples @ queries.T).max(axis=1).argmax(axis=0), dtype=np.int64)
 
 

@@ -17,7 +17,7 @@ from shared.errors import InvalidError
 
 @dataclass(frozen=True, slots=True)
 class FewShot:
-    """What was measured.
+    """The measured figures.
 
     Attributes:
         clips: how many were asked.
@@ -30,7 +30,7 @@ class FewShot:
     accuracies: list[Accuracy] = field(default_factory=list)
 
     def document(self) -> dict[str, Any]:
-        """As JSON values."""
+        """Return the content as JSON values."""
         rows = [accuracy.document() for accuracy in self.accuracies]
         return {"clips": self.clips, "classes": self.classes, "results": rows}
 
@@ -45,8 +45,8 @@ def few_shot_of(reader: DatasetReader, folder: Path, checkpoint: Path | None, *,
         seed: of the draws of examples.
 
     Raises:
-        Invalid: another folder, too few clips in a class, or a checkpoint of another feature space.
-        Unavailable: a file cannot be opened.
+        InvalidError: another folder, too few clips in a class, or a checkpoint of another feature space.
+        UnavailableError: a file cannot be opened.
     """
     files = esc10_files(folder)
     if not files:

@@ -32,7 +32,7 @@ WORTH: Final = (1.0, 0.6)
 
 @dataclass(frozen=True, slots=True)
 class IdentityPlan:
-    """How to teach an identity.
+    """The plan for training an identity.
 
     Attributes:
         seed: fixes all randomness.
@@ -47,7 +47,7 @@ class IdentityPlan:
         floor: the cosine up to which it is worth nothing, in [-1, 1).
 
     Raises:
-        Invalid: a value outside its range.
+        InvalidError: a value outside its range.
     """
 
     seed: int = 0
@@ -115,7 +115,7 @@ def learn(
 
 
 def views_loss(logits: Tensor) -> Tensor:
-    """How badly views find the other of their clip, both ways, in nats; logits float32 [n, n]."""
+    """Return the cross-entropy of views that find each other, both ways, in nats; logits float32 [n, n]."""
     wanted = torch.arange(len(logits))
     return nn.functional.cross_entropy(logits, wanted) + nn.functional.cross_entropy(logits.t(), wanted)
 

@@ -35,7 +35,7 @@ ProgressFn = Callable[[str, float], None]
 
 
 def plan_of(checkpoint: Checkpoint) -> IdentityPlan:
-    """The plan for a checkpoint: weight and floor of its identity stay, or are those of its feature space."""
+    """Return the plan for a checkpoint: weight and floor of its identity stay, or are those of its feature space."""
     if checkpoint.identity is None:
         weight, floor = WORTHS.get(checkpoint.space.id, WORTH)
     else:
@@ -62,7 +62,7 @@ def teach(
         progress: called with the current step and its share done, in [0, 1].
 
     Raises:
-        Invalid: another feature space, too few clips or groups, or a start of another shape.
+        InvalidError: another feature space, too few clips or groups, or a start of another shape.
     """
     plan = plan or plan_of(checkpoint)
     if data.space != checkpoint.space:
@@ -104,7 +104,7 @@ def _parts(data: Dataset, plan: IdentityPlan) -> list[npt.NDArray[np.bool_]]:
 def _cosines(
     network: IdentityNetwork, data: Dataset, aside: npt.NDArray[np.bool_], seed: int
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-    """Of halves of clips set aside with the other halves of all, and which of these is theirs.
+    """Return cosines of halves of clips set aside with the other halves of all, and which of these is theirs.
 
     If there are clips of sensors, only they are queries: a single sound of 5 s is repeated, so that its halves are
     the same sound.

@@ -63,7 +63,7 @@ class LinearProbe:
 
 
 def by_linear_tagger(benchmark: Benchmark, tagger: LinearProbe) -> Rank:
-    """The expected number of categories that a query and an event agree on, as a linear tagger tags both."""
+    """Return the expected number of categories on which a query and an event agree, as a linear tagger tags both."""
     queries, database = tagger.tags(benchmark.queries), tagger.tags(benchmark.database)
     return lambda query: np.asarray(
         database @ queries[query] + (1.0 - database) @ (1.0 - queries[query]), dtype=np.float32

@@ -1,4 +1,4 @@
-"""What training minimises: the cross-entropy of presence matrices."""
+"""Loss of training: the cross-entropy of presence matrices."""
 
 import numpy as np
 import torch

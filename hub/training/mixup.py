@@ -1,4 +1,4 @@
-"""What training a tagged network minimises, on clips mixed two by two.
+"""Loss of training a tagged network, on clips mixed two by two.
 
 Source: Zhang et al. 2018 (mixup).
 """
@@ -18,7 +18,7 @@ from shared.taxonomy import COUNT
 FINE_SHARE: Final = 10.0
 """Weight of the mean loss of the finer labels beside that of the categories: most of them are rarely there."""
 VERSION_ODDS: Final = 0.5
-"""How often a version of a clip is drawn instead of the clip itself, if it has some."""
+"""Odds that a version of a clip is drawn instead of the clip itself, if it has some."""
 
 
 @dataclass(frozen=True, slots=True)

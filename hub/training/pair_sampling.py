@@ -36,7 +36,7 @@ def draw_pairs(labels: Labels, rng: np.random.Generator, partners: int = PARTNER
         int64 [pairs, 2], each pair once in either order, in random order, its two sides in random order.
 
     Raises:
-        Invalid: labels of another form, or partners below 1.
+        InvalidError: labels of another form, or partners below 1.
 
     Source: the paper, section 4.2.
     """

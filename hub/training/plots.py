@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 COLOURS: Final = 10
-"""Of matplotlib's own cycle."""
+"""Colours of matplotlib's own cycle."""
 
 Point = tuple[float, float, float, float]
 """x, y, and the lower and upper end of y's interval."""
@@ -25,7 +25,7 @@ def retrieval(path: Path, panels: Mapping[str, Mapping[str, Sequence[Point]]], c
         columns: panels in a row.
 
     Raises:
-        Unavailable: matplotlib is not installed, or the file cannot be written.
+        UnavailableError: matplotlib is not installed, or the file cannot be written.
     """
 
     def draw(axes: "Axes", title: str, lines: Mapping[str, Sequence[Point]]) -> None:
@@ -51,7 +51,7 @@ def reliability(path: Path, panels: Mapping[str, Iterable[Mapping[str, float]]])
         panels: by title: bins as `hub.training.reliability.Reliability.bins` gives them.
 
     Raises:
-        Unavailable: matplotlib is not installed, or the file cannot be written.
+        UnavailableError: matplotlib is not installed, or the file cannot be written.
     """
 
     def draw(axes: "Axes", title: str, bins: Iterable[Mapping[str, float]]) -> None:
@@ -74,7 +74,7 @@ def training(path: Path, history: Iterable[Mapping[str, Any]]) -> None:
         history: epochs as a checkpoint's record has them.
 
     Raises:
-        Unavailable: matplotlib is not installed, or the file cannot be written.
+        UnavailableError: matplotlib is not installed, or the file cannot be written.
     """
     lines: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
     for epoch in history:
@@ -109,7 +109,7 @@ def costs(path: Path, lines: Mapping[str, Sequence[tuple[float, float]]], xlabel
         ylabel: what costs are.
 
     Raises:
-        Unavailable: matplotlib is not installed, or the file cannot be written.
+        UnavailableError: matplotlib is not installed, or the file cannot be written.
     """
 
     def draw(axes: "Axes", title: str, data: Mapping[str, Sequence[tuple[float, float]]]) -> None:

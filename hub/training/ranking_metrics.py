@@ -1,4 +1,4 @@
-"""How good a ranking is: mAP_s@K, on agreements between labels.
+"""Quality of a ranking: mAP_s@K, on agreements between labels.
 
 Source: the paper, section 5.4, equations (2) to (4).
 """
@@ -11,7 +11,7 @@ from shared.errors import InvalidError
 
 
 def agreement(queries: Labels, database: Labels) -> npt.NDArray[np.int64]:
-    """The number of categories on which a query and a database clip agree: r of equation (2).
+    """Return the number of categories on which a query and a database clip agree: r of equation (2).
 
     Args:
         queries: uint8 [q, categories] of 0 and 1.
@@ -21,7 +21,7 @@ def agreement(queries: Labels, database: Labels) -> npt.NDArray[np.int64]:
         int64 [q, n], in [0, categories].
 
     Raises:
-        Invalid: different numbers of categories.
+        InvalidError: different numbers of categories.
     """
     if queries.ndim != 2 or database.ndim != 2 or queries.shape[1] != database.shape[1]:
         raise InvalidError(f"cannot compare labels {list(queries.shape)} with {list(database.shape)}")
@@ -42,7 +42,7 @@ def average_precision(retrieved: npt.NDArray[np.integer], s: int, k: int) -> npt
         float64 [q], in [0, 1]; 0 for a query without a hit.
 
     Raises:
-        Invalid: not [q, m], or k below 1.
+        InvalidError: not [q, m], or k below 1.
 
     Source: the paper, equations (2) and (3): the mean of the precision at each hit, over the hits.
     """
@@ -57,7 +57,7 @@ def mean_average_precision(retrieved: npt.NDArray[np.integer], s: int, k: int) -
     """mAP_s@K over all queries; arguments as `average_precision`, with at least one query.
 
     Raises:
-        Invalid: no queries, or as `average_precision`.
+        InvalidError: no queries, or as `average_precision`.
 
     Source: the paper, equation (4).
     """
@@ -69,7 +69,7 @@ def mean_average_precision(retrieved: npt.NDArray[np.integer], s: int, k: int) -
 def fine_agreement(
     queries: npt.NDArray[np.number], database: npt.NDArray[np.number], best: npt.NDArray[np.integer]
 ) -> npt.NDArray[np.float64]:
-    """How alike the finer labels of a query and its best matches are: the mean Jaccard similarity.
+    """Return the mean Jaccard similarity of the finer labels of a query and of its best matches.
 
     Of soft labels it is the weighted one: the sum of the lesser probabilities over the sum of the greater.
 
@@ -82,7 +82,7 @@ def fine_agreement(
         float64 [q], in [0, 1]; two clips without labels count 0.
 
     Raises:
-        Invalid: shapes that do not fit together.
+        InvalidError: shapes that do not fit together.
     """
     if best.ndim != 2 or len(best) != len(queries) or queries.shape[1:] != database.shape[1:]:
         raise InvalidError(

@@ -1,4 +1,4 @@
-"""What the `train` command does, without the command line: data, network, plan, quality.
+"""Steps of the `train` command, without the command line: data, network, plan, quality.
 
 A recipe fixes, per feature space, the network's shape and how it is trained; the command adds data and seed.
 """
@@ -35,7 +35,7 @@ from shared.taxonomy import CATEGORIES
 TAGGED: Final = network_names.TAGGED
 TAGS_ONLY: Final = network_names.TAGS_ONLY
 DEFAULT_METHOD: Final = {LOGMEL.id: "paper"}
-"""What `train` trains if no network is named; on other feature spaces the tagged one."""
+"""Network that `train` trains if none is named; on other feature spaces the tagged one."""
 PROFILE: Final = 120
 """Values of a profile: what a tower's last row of 128 has left beside the eight tags."""
 
@@ -46,7 +46,7 @@ PLANS: Final = {
     LOGMEL.id: TrainingPlan(epochs=60, batch_pairs=1024, level_shift=20),
 }
 PLAN: Final = TrainingPlan(epochs=28, batch_pairs=1024)
-"""Of the paper's networks on feature spaces that `PLANS` does not name."""
+"""Plan of the paper's networks on feature spaces that `PLANS` does not name."""
 TAGGED_PLAN: Final = TaggedPlan(pretrain=Stage(10, 64, 1e-3), tune=Stage(40, 32, 1e-3), others=0.1, decay=1e-2)
 """For the hundreds of recordings that a network of sensors has labels of."""
 STARTED_PLAN: Final = replace(
@@ -65,7 +65,7 @@ DROPOUT: Final = {LOGMEL.id: 0.25}
 USUAL_DROPOUT: Final = 0.5
 
 FEEDBACK_TIMES: Final = 5
-"""How often each clip that people gave a verdict on is there: it is of the very place the network will serve."""
+"""Repetitions of each clip with a verdict of people: it is of the very place the network will serve."""
 
 HELD_OUT: Final = ("sensor-2", "sensor-23", "sensor-35", "fold-5")
 """Sensors and fold that never train a shipped checkpoint, so that its card can state its quality on them."""
@@ -76,7 +76,7 @@ FEWEST_HELD: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where training data comes from.
+    """The sources of training data.
 
     Attributes:
         folders: data sets, each of a kind that `hub.training.datasets` knows.
@@ -91,7 +91,7 @@ class Sources:
 
 @dataclass(frozen=True, slots=True)
 class TrainingSpec:
-    """What to train.
+    """The network to train, and its data.
 
     Attributes:
         method: one of `METHODS`.
@@ -104,7 +104,7 @@ class TrainingSpec:
         state: where an interrupted training keeps what is done.
 
     Raises:
-        Invalid: no such method.
+        InvalidError: no such method.
     """
 
     method: str
@@ -137,8 +137,8 @@ def load_data(
         What to learn, and the clips held out (none: an empty data set).
 
     Raises:
-        Invalid: no data, embeddings of another space, or data that is damaged.
-        Unavailable: a file, or VGGish's weights, cannot be opened.
+        InvalidError: no data, embeddings of another space, or data that is damaged.
+        UnavailableError: a file, or VGGish's weights, cannot be opened.
     """
     parts = [reader.training_set(folder) for folder in sources.folders]
     if started:
@@ -169,8 +169,8 @@ def run_training(
         on_step: called after each step.
 
     Raises:
-        Invalid: too few clips, or a value outside its range.
-        Unavailable: the state cannot be read or written.
+        InvalidError: too few clips, or a value outside its range.
+        UnavailableError: the state cannot be read or written.
     """
     space = data.space
     if order.method in {TAGGED, TAGS_ONLY}:

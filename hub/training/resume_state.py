@@ -21,7 +21,7 @@ FORMAT: Final = "earwitness-training/1"
 
 @dataclass(frozen=True, slots=True)
 class ResumeState:
-    """What is known after an epoch.
+    """The state after an epoch.
 
     Attributes:
         network: the network's tensors by name.
@@ -37,7 +37,7 @@ class ResumeState:
 
 
 def fingerprint(data: Dataset, settings: Mapping[str, Any]) -> str:
-    """What fixes a training: SHA-256 of clips, versions, labels and groups, and of settings (JSON values)."""
+    """Return the SHA-256 of all that fixes a training: clips, versions, labels, groups, settings (JSON)."""
     facts = [FORMAT, data.space.id, list(data.features.shape), data.groups.tolist(), dict(settings)]
     digest = sha256(json.dumps(facts, sort_keys=True).encode())
     for array in (data.features, data.labels, data.fine, data.versions):
@@ -55,7 +55,7 @@ def write(path: Path, run: str, state: ResumeState) -> None:
         state: what is known.
 
     Raises:
-        Unavailable: the file cannot be written.
+        UnavailableError: the file cannot be written.
     """
     partial = path.with_name(path.name + ".partial")
     try:
@@ -77,8 +77,8 @@ def read(path: Path, run: str) -> ResumeState | None:
         The state, or None if there is no such file.
 
     Raises:
-        Unavailable: the file is there but cannot be opened.
-        Invalid: not a state file, or of another training.
+        UnavailableError: the file is there but cannot be opened.
+        InvalidError: not a state file, or of another training.
     """
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)

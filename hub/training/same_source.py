@@ -1,4 +1,4 @@
-"""How well halves of clips find each other, and P(same source) from the cosine of two identities."""
+"""Retrieval of halves of clips by each other, and P(same source) from the cosine of two identities."""
 
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ MATCHES: Final = 10
 
 
 def measure(cosines: npt.NDArray[np.float32], own: npt.NDArray[np.int64]) -> dict[str, Any]:
-    """How well halves find each other, and how well probabilities hold that other queries gave.
+    """Measure how well halves find each other, and how well probabilities hold that other queries gave.
 
     Args:
         cosines: float32 [q, n] of queries and database.
@@ -49,7 +49,7 @@ def curves(cosines: npt.NDArray[np.float32], own: npt.NDArray[np.int64]) -> tupl
 def _best(
     cosines: npt.NDArray[np.float32], own: npt.NDArray[np.int64], count: int
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
-    """The highest cosines of each query and whether they are of its source, flat."""
+    """Return the highest cosines of each query, and whether they are of its source, flat."""
     same = np.zeros(cosines.shape, dtype=np.bool_)
     np.put_along_axis(same, own[:, None], values=True, axis=1)
     if count < cosines.shape[1]:

@@ -57,8 +57,8 @@ class SensorEvaluation:
         """Evaluate four folds by sensor; without a checkpoint the shipped network is trained again in each.
 
         Raises:
-            Unavailable: a file cannot be opened.
-            Invalid: no labelled recordings of at least four sensors, or a checkpoint of another feature space.
+            UnavailableError: a file cannot be opened.
+            InvalidError: no labelled recordings of at least four sensors, or a checkpoint of another feature space.
         """
         clips = self._embed(folder, self._learning(checkpoint))
         name, fit = self._network(checkpoint, seed)
@@ -71,8 +71,8 @@ class SensorEvaluation:
         """Halves of the recordings in four folds by sensor; networks as of `over_folds`.
 
         Raises:
-            Unavailable: a file cannot be opened.
-            Invalid: no labelled recordings of at least four sensors, or a checkpoint of another feature space.
+            UnavailableError: a file cannot be opened.
+            InvalidError: no labelled recordings of at least four sensors, or a checkpoint of another feature space.
         """
         whole, halves = self._learning(checkpoint).training_set(folder), self.reader.halves(folder, ())
         name, fit = self._network(checkpoint, seed)
@@ -83,8 +83,8 @@ class SensorEvaluation:
         """One folder's recordings searched by another's, with the shipped network or the one given, as it is.
 
         Raises:
-            Unavailable: a file cannot be opened.
-            Invalid: no labelled recordings, or a checkpoint of another feature space.
+            UnavailableError: a file cannot be opened.
+            InvalidError: no labelled recordings, or a checkpoint of another feature space.
         """
         name, network = network_of(self.reader.space, checkpoint)
         return evaluate_parts(
@@ -92,7 +92,7 @@ class SensorEvaluation:
         )
 
     def _learning(self, checkpoint: Path | None) -> DatasetReader:
-        """The reader of clips that a network learns if none is given: with versions of them."""
+        """Return the reader of clips that a network learns if none is given: with versions of them."""
         return self.reader if checkpoint else replace(self.reader, made=versions_of(self.reader.space))
 
     def _embed(self, folder: Path, reader: DatasetReader | None = None) -> EmbeddedDataset:
@@ -108,14 +108,14 @@ class SensorEvaluation:
             return embed_dataset(folder, reader or self.reader, others)
 
     def _network(self, checkpoint: Path | None, seed: int) -> tuple[str, Fit]:
-        """The name of the network's methods, and what gives the network of a fold."""
+        """Return the name of the network's methods, and what gives the network of a fold."""
         if checkpoint is None:
             return SHIPPED, lambda data: self._fit(data, seed)
         name, given = network_of(self.reader.space, checkpoint)
         return name, lambda _data: given
 
     def _fit(self, data: Dataset, seed: int) -> Checkpoint:
-        """The network of these clips; whole clips and halves of the same folds share it."""
+        """Return the network of these clips; whole clips and halves of the same folds share it."""
         key = (seed, sha256(data.features.tobytes()).hexdigest())
         if key not in self._fitted:
             self._fitted[key] = self._trained(data, seed)

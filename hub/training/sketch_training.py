@@ -56,7 +56,7 @@ class SketchPlan:
         aside: share of the clips set aside to measure with.
 
     Raises:
-        Invalid: a value outside its range.
+        InvalidError: a value outside its range.
     """
 
     seed: int = 0
@@ -88,7 +88,7 @@ ProgressFn = Callable[[str, float], None]
 def train_sketch(
     checkpoint: Checkpoint, features: Features, plan: SketchPlan | None = None, progress: ProgressFn = lambda *_: None
 ) -> Checkpoint:
-    """The checkpoint with a sketch, and in its record how many candidates it needs.
+    """Return the checkpoint with a sketch, and in its record how many candidates it needs.
 
     Args:
         checkpoint: of a Siamese network; a sketch that it has is replaced.
@@ -97,7 +97,7 @@ def train_sketch(
         progress: called with the current step and its share done, in [0, 1].
 
     Raises:
-        Invalid: fewer than 20 clips.
+        InvalidError: fewer than 20 clips.
     """
     plan = plan or SketchPlan()
     if len(features) < 2 * DEPTH:

@@ -1,4 +1,4 @@
-"""How often a search finds the same source again: recall at K, and whether P(same source) holds.
+"""Retrieval of the same source: recall at K, and the calibration of P(same source).
 
 Two clips have the same source if `labels.csv` states it (`same-source`), or if they are the halves of one clip
 (`other-half`).
@@ -42,7 +42,7 @@ class Found:
     high: float
 
     def document(self) -> dict[str, Any]:
-        """As JSON values; figures to four digits."""
+        """Return the content as JSON values; figures to four digits."""
         entry = {"method": self.method, "measure": self.measure, "K": self.K}
         figures = {"recall": self.recall, "low": self.low, "high": self.high}
         return entry | {name: round(value, 4) for name, value in figures.items()}
@@ -50,7 +50,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Which queries the recall was measured on.
+    """The queries that the recall was measured on.
 
     Attributes:
         measure: `same-source` or `other-half`.
@@ -65,7 +65,7 @@ class Asked:
     unknown: int
 
     def document(self) -> dict[str, Any]:
-        """As JSON values."""
+        """Return the content as JSON values."""
         return {
             "measure": self.measure,
             "queries": self.queries,
@@ -75,7 +75,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Truth:
-    """Which clips of a benchmark have the same source.
+    """The clips of a benchmark that have the same source.
 
     Attributes:
         measure: `same-source` or `other-half`.
@@ -89,7 +89,7 @@ class Truth:
 
     @classmethod
     def of(cls, benchmark: Benchmark) -> "Truth | None":
-        """What is known of a benchmark; None: nothing."""
+        """Return the known sources of a benchmark; None if nothing is known."""
         if benchmark.other is not None:
             return cls(OTHER_HALF, benchmark.other, np.arange(len(benchmark.database)))
         if benchmark.queries.sources is None:
@@ -100,12 +100,12 @@ class Truth:
         return cls(SAME_SOURCE, numbers[1 : len(queries) + 1] - 1, numbers[len(queries) + 1 :] - 1)
 
     def same(self, query: int) -> npt.NDArray[np.bool_]:
-        """Which clips of the database have a query's source, bool [n]; none if it is not known."""
+        """Return which clips of the database have a query's source, bool [n]; none if it is not known."""
         number = self.queries[query]
         return np.asarray((self.database == number) & (number >= 0), dtype=np.bool_)
 
     def known(self, query: int) -> npt.NDArray[np.bool_]:
-        """Of which clips of the database it is known whether they have a query's source, bool [n]."""
+        """Return for which clips of the database it is known whether they have a query's source, bool [n]."""
         return np.asarray((self.database >= 0) & (self.queries[query] >= 0), dtype=np.bool_)
 
 
@@ -154,7 +154,7 @@ class Tally:
             answered.append((number, tuple(bool(same[best[:k]].any()) for k in K)))
 
     def asked(self) -> Iterable[Asked]:
-        """Which queries were asked, if anything was measured."""
+        """Return which queries were asked, if anything was measured."""
         if self.measure is not None:
             asked = {number for answered in self.hits.values() for number, _ in answered}
             yield Asked(self.measure, len(asked), len(self.known - asked), len(self.clips - self.known))

@@ -36,7 +36,7 @@ RISE: Final = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """How long and how one stage trains.
+    """The length and the schedule of one stage of training.
 
     Attributes:
         epochs: passes; 0 leaves the stage out.
@@ -44,7 +44,7 @@ class Stage:
         learning_rate: the highest, of AdamW.
 
     Raises:
-        Invalid: a value outside its range.
+        InvalidError: a value outside its range.
     """
 
     epochs: int
@@ -58,7 +58,7 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class TaggedPlan:
-    """How to train a tagged network.
+    """The plan for training a tagged network.
 
     Attributes:
         seed: fixes the initial weights, the draws and the dropout; from 0.
@@ -71,7 +71,7 @@ class TaggedPlan:
             data does not show is forgotten less.
 
     Raises:
-        Invalid: a value outside its range.
+        InvalidError: a value outside its range.
     """
 
     seed: int = 0
@@ -95,7 +95,7 @@ class TaggedPlan:
 
 @dataclass(frozen=True, slots=True)
 class TaggedEpoch:
-    """What one epoch gave.
+    """The result of one epoch.
 
     Attributes:
         run: `validate` while a part is set aside, `final` on everything.
@@ -132,12 +132,12 @@ class TrainingStep:
 
     @property
     def averaged(self) -> bool:
-        """Whether the average over the epochs is what counts."""
+        """Return whether the average over the epochs is what counts."""
         return self.name == "tune"
 
 
 def training_steps(plan: TaggedPlan, data: Dataset) -> Iterator[TrainingStep]:
-    """The stages of a plan, in order."""
+    """Return the stages of a plan, in order."""
     for name, stage, others in (("pretrain", plan.pretrain, plan.others), ("tune", plan.tune, plan.beside)):
         chances = np.where(data.in_domain, 1.0, others)
         yield TrainingStep(name, stage, chances / chances.sum())
@@ -186,7 +186,7 @@ def train_stage(
 
 
 def learning_rate(stage: Stage, done: float) -> float:
-    """The rate after a share of a stage's steps, in [0, 1]: a linear rise, then half a cosine to 0."""
+    """Return the rate after a share of a stage's steps, in [0, 1]: a linear rise, then half a cosine to 0."""
     if done < RISE:
         return stage.learning_rate * (0.04 + 0.96 * done / RISE)
     return stage.learning_rate * 0.5 * (1.0 + math.cos(math.pi * (done - RISE) / (1.0 - RISE)))
@@ -202,5 +202,5 @@ def _batches(chances: npt.NDArray[np.float64], stage: Stage, rng: np.random.Gene
 
 
 def seed_of(rng: np.random.Generator) -> int:
-    """A seed for torch, drawn from numpy's randomness."""
+    """Return a seed for torch, drawn from numpy's randomness."""
     return int(rng.integers(2**63))

@@ -40,7 +40,7 @@ class FreshPairs:
             clips by heart before the categories.
 
     Raises:
-        Invalid: a value outside its range.
+        InvalidError: a value outside its range.
     """
 
     pool_clips: int = 256
@@ -53,7 +53,7 @@ class FreshPairs:
 
 @dataclass(frozen=True, slots=True)
 class TrainingPlan:
-    """How to train.
+    """The plan of a training.
 
     Attributes:
         seed: fixes the initial weights, the split, the pairs and the dropout; from 0.
@@ -67,7 +67,7 @@ class TrainingPlan:
         validation: share of the clips that chooses the number of epochs; 0 trains `epochs` on everything.
 
     Raises:
-        Invalid: a value outside its range.
+        InvalidError: a value outside its range.
 
     Source: the paper, sections 4.2 and 5.3 (RMSProp, 1e-3, batches of 128, 10 % validation).
     """
@@ -96,7 +96,7 @@ PAPER_PLAN: Final = TrainingPlan(partners=PARTNERS, fresh=None)
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """What one epoch gave.
+    """The result of one epoch.
 
     Attributes:
         stage: `validate` while the number of epochs is sought, `final` on everything.
@@ -148,8 +148,8 @@ def train(
         The trained network and, as its record, the plan and the history of losses.
 
     Raises:
-        Invalid: too few clips to split, a network of another feature space, or a state of another training.
-        Unavailable: the state cannot be read or written.
+        InvalidError: too few clips to split, a network of another feature space, or a state of another training.
+        UnavailableError: the state cannot be read or written.
     """
     parts = {"final": data}
     if plan.validation:
@@ -199,13 +199,13 @@ def _untrained(config: NetworkConfig, plan: TrainingPlan) -> tuple[SiameseNetwor
 
 
 def _best(history: list[Epoch], plan: TrainingPlan) -> int:
-    """Number of the epoch with the lowest validation loss; without validation, of the last."""
+    """Return the number of the epoch with the lowest validation loss; without validation, of the last."""
     losses = [epoch.validation_loss for epoch in history if epoch.validation_loss is not None]
     return 1 + int(np.argmin(losses)) if losses else plan.epochs
 
 
 def _generator(plan: TrainingPlan, stage: str, number: int) -> np.random.Generator:
-    """The randomness of one epoch, from 1; 0 is what precedes the first."""
+    """Return the randomness of one epoch, from 1; 0 is what precedes the first."""
     return np.random.default_rng([plan.seed, 1 if stage == "validate" else 2, number])
 
 
@@ -258,7 +258,7 @@ def _mean(losses: list[float], batches: list[Pairs]) -> float:
 
 
 def _shifts(data: Dataset, plan: TrainingPlan, rng: np.random.Generator) -> Tensor | None:
-    """A random level shift per clip of the data set, in the feature space's units: float32 [n, 1, 1]."""
+    """Return a random level shift per clip of the data set, in the feature space's units: float32 [n, 1, 1]."""
     if plan.level_shift == 0:
         return None
     step = (data.space.high - data.space.low) / 255.0

@@ -59,8 +59,8 @@ def train_tagged(
         The network, its calibration, and as its record plan, history and what was measured on the way.
 
     Raises:
-        Invalid: too few clips, or a state of another training.
-        Unavailable: the state cannot be read or written.
+        InvalidError: too few clips, or a state of another training.
+        UnavailableError: the state cannot be read or written.
     """
 
     def kept(run: str) -> Path | None:

@@ -1,4 +1,4 @@
-"""How well a network in training retrieves: clips set aside as queries, the others as database."""
+"""Retrieval by a network in training: clips set aside are queries, the others the database."""
 
 from typing import Final
 

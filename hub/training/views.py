@@ -19,7 +19,7 @@ def halves(data: Dataset) -> tuple[Tensor, Tensor]:
     """Both halves of each clip, pooled: float32 [n, 2 x dimension] each. A middle frame is in neither.
 
     Raises:
-        Invalid: clips of one frame.
+        InvalidError: clips of one frame.
     """
     frames = torch.from_numpy(data.space.dequantise(data.features))
     half = frames.shape[1] // 2
@@ -60,7 +60,7 @@ class Stretches:
     def _stretch(
         self, begin: npt.NDArray[np.int64], end: npt.NDArray[np.int64], shortest: int
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """A stretch between begin and end, each int64 [n]."""
+        """Return a stretch between begin and end, each int64 [n]."""
         longest = max(1, round(LONGEST * self._frames))
         length = np.minimum(self._rng.integers(shortest, longest + 1, len(begin)), end - begin)
         first = begin + (self._rng.random(len(begin)) * (end - begin - length + 1)).astype(np.int64)

@@ -36,7 +36,7 @@ def whitening(first: Tensor, second: Tensor, domain: Tensor, values: int, shrink
 
 
 def _spread(means: Tensor) -> Tensor:
-    """The sum of squares about the mean, [d, d], of [n, d]; 0 of none."""
+    """Return the sum of squares about the mean, [d, d], of [n, d]; 0 of none."""
     if not len(means):
         return torch.zeros(means.shape[1], means.shape[1], dtype=means.dtype)
     around = means - means.mean(dim=0)

@@ -46,7 +46,7 @@ def alerts(
     """Return a page of alerts, newest first, and the cursor of the next page.
 
     Raises:
-        Unavailable: the store is unavailable.
+        UnavailableError: the store is unavailable.
     """
     chosen: list[AlertMessage] = []
     looked_at = 0
@@ -87,7 +87,7 @@ def episodes(
     """Return a page of episodes, newest first, and the cursor of the next page.
 
     Raises:
-        Unavailable: the store is unavailable.
+        UnavailableError: the store is unavailable.
     """
     since_ms = None if since is None else to_ms(since)
 
@@ -117,7 +117,7 @@ def verdicts(parts: WebContext, *, limit: int, after: Cursor | None = None) -> t
     """Return a page of verdicts, newest first, and the cursor of the next page.
 
     Raises:
-        Unavailable: the store is unavailable.
+        UnavailableError: the store is unavailable.
     """
 
     def before(n: int, ms: int | None) -> list[Verdict]:

@@ -127,7 +127,7 @@ class LiveFeed:
         """Return the messages after one position, up to another; `reset` if they are too many or not stored any more.
 
         Raises:
-            Unavailable: the store is unavailable.
+            UnavailableError: the store is unavailable.
         """
         rows = self._redis.xrange(keys.CHANGES, f"({after}", upto, count=MISSED + 1)
         oldest = self._redis.xrange(keys.CHANGES, count=1)

@@ -40,7 +40,7 @@ def sound_of(parts: WebContext, sound_id: str) -> NamedSound:
 
     Raises:
         HTTPException: 404, no named sound of this id.
-        Unavailable: the store is unavailable.
+        UnavailableError: the store is unavailable.
     """
     found = parts.name_matcher.sounds(at_once=True).get(sound_id)
     if found is None:
@@ -53,7 +53,7 @@ def example_of(parts: WebContext, sound_id: str, event_id: str) -> StoredEvent:
 
     Raises:
         HTTPException: 404, no such named sound or example.
-        Unavailable: the store is unavailable.
+        UnavailableError: the store is unavailable.
     """
     sound_of(parts, sound_id)
     found = parts.names.examples([(sound_id, event_id)]).get((sound_id, event_id))
@@ -66,7 +66,7 @@ def named(parts: WebContext, site: str | None = None) -> list[NameView]:
     """Return the named sounds of a site, or all, sorted by name.
 
     Raises:
-        Unavailable: the store is unavailable.
+        UnavailableError: the store is unavailable.
     """
     sounds = [one for one in parts.name_matcher.sounds(at_once=True).values() if site is None or one.serves(site)]
     return views(parts, sorted(sounds, key=lambda one: (folded(one.name), one.site)))
@@ -103,9 +103,9 @@ def add(
     """Name a sound by events of the archive.
 
     Raises:
-        Invalid: a name or number of events that is not allowed, or events of several sites.
+        InvalidError: a name or number of events that is not allowed, or events of several sites.
         HTTPException: 404, no such event; 409, the name is taken, or there are too many names.
-        Unavailable: the store is unavailable.
+        UnavailableError: the store is unavailable.
     """
     for event in dict.fromkeys(events):
         parts.name_matcher.check(get_event_or_404(parts.archive, event).space)
@@ -131,9 +131,9 @@ def name_source(
     """Name a source: its exemplars become the examples. The hub keeps the source while it has the name.
 
     Raises:
-        Invalid: a name that is not allowed, or the archive holds none of the source's events any more.
+        InvalidError: a name that is not allowed, or the archive holds none of the source's events any more.
         HTTPException: 404, no such source; 409, the name is taken, or there are too many names.
-        Unavailable: the store is unavailable.
+        UnavailableError: the store is unavailable.
     """
     current_id, events = examples_of(parts.sources, parts.archive, source_of(parts, source_id).id)
     sound = add(parts, name, events, change, all_sites=all_sites, by=by, source=current_id)
@@ -145,7 +145,7 @@ def of_source(parts: WebContext, source_id: str) -> list[NamedSound]:
     """Return the named sounds of a source, the oldest first.
 
     Raises:
-        Unavailable: the store is unavailable.
+        UnavailableError: the store is unavailable.
     """
     sounds = [one for one in parts.name_matcher.sounds(at_once=True).values() if one.source]
     return [one for one in sounds if (stored := parts.sources.get(one.source)) and stored.id == source_id]
@@ -156,7 +156,7 @@ def remove(parts: WebContext, sound_id: str) -> None:
 
     Raises:
         HTTPException: 404, no such named sound.
-        Unavailable: the store is unavailable.
+        UnavailableError: the store is unavailable.
     """
     sound_of(parts, sound_id)
     forget(parts.names, parts.sources, sound_id)
@@ -172,9 +172,9 @@ def change(parts: WebContext, sound_id: str, wanted: Change, events: Sequence[st
         events: ids of all its examples from now on; None keeps them.
 
     Raises:
-        Invalid: a name or number of events that is not allowed.
+        InvalidError: a name or number of events that is not allowed.
         HTTPException: 404, no such named sound or event; 409, the name is taken.
-        Unavailable: the store is unavailable.
+        UnavailableError: the store is unavailable.
     """
     present = sound_of(parts, sound_id)
     ids = None if events is None else list(dict.fromkeys(events))
@@ -193,7 +193,7 @@ def name_event(parts: WebContext, event_id: str, name: str, mode: Mode, *, all_s
     """Name a sound by one event, or add the event as an example to the sound that has this name at its site.
 
     Raises:
-        The errors of `add` and `change`.
+        HTTPException: as of `add` and `change`.
     """
     event, wanted = get_event_or_404(parts.archive, event_id), folded(tidy(name))
     known = parts.name_matcher.sounds(at_once=True).values()
@@ -207,7 +207,7 @@ def likely(parts: WebContext, event: StoredEvent) -> list[Likely]:
     """Return the named sounds that an event may be, the most likely first.
 
     Raises:
-        Unavailable: the store is unavailable.
+        UnavailableError: the store is unavailable.
     """
     if event.space not in parts.retrieval.spaces:
         return []

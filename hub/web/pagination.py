@@ -25,7 +25,7 @@ def decode_cursor(text: str | None) -> Cursor | None:
     """Return the cursor of a text from `encode_cursor`; None or "" is the beginning.
 
     Raises:
-        Invalid: the text is not from `encode_cursor`.
+        InvalidError: the text is not from `encode_cursor`.
     """
     if not text:
         return None

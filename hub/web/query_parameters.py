@@ -13,7 +13,7 @@ def known_parameters(request: Request) -> None:
     """Check the parameters of a request against those of its route.
 
     Raises:
-        Invalid: the route does not have a parameter; the text names it and the known ones.
+        InvalidError: the route does not have a parameter; the text names it and the known ones.
     """
     route = request.scope.get("route")
     if not isinstance(route, APIRoute) or not request.query_params:

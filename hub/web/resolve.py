@@ -18,7 +18,7 @@ def get_event_or_404(archive: EventStore, event_id: str) -> StoredEvent:
     """Return an archived event.
 
     Raises:
-        Invalid: not an event id.
+        InvalidError: not an event id.
         HTTPException: 404, no event of this id.
     """
     event = archive.get(EventId.parse(event_id))
@@ -43,7 +43,7 @@ def get_alert_or_404(archive: EventStore, alert_id: str) -> AlertMessage:
     """Return an alert by the id of its event.
 
     Raises:
-        Invalid: not an event id.
+        InvalidError: not an event id.
         HTTPException: 404, no alert of this id.
     """
     EventId.parse(alert_id)
@@ -57,7 +57,7 @@ def get_episode_or_404(parts: WebContext, episode_id: str) -> Episode:
     """Return an episode.
 
     Raises:
-        Invalid: not an episode id.
+        InvalidError: not an episode id.
         HTTPException: 404, no episode of this id.
     """
     event, _, number = episode_id.rpartition(".")
@@ -79,7 +79,7 @@ def parse_place(text: str | None) -> str | None:
     """Return a checked place, `site/sensor`; None if `text` is empty.
 
     Raises:
-        Invalid: not of this form.
+        InvalidError: not of this form.
     """
     if not text:
         return None
@@ -93,7 +93,7 @@ def parse_category(text: str | None) -> str | None:
     """Return a checked category of the taxonomy; None if `text` is empty.
 
     Raises:
-        Invalid: not a category.
+        InvalidError: not a category.
     """
     if text and text not in CATEGORIES:
         raise InvalidError(f"unknown category {text!r}; use one of {', '.join(CATEGORIES)}")

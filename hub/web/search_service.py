@@ -59,7 +59,8 @@ def search_by_event(
         own_recent_clips: whether to include clips of the same sensor close in time.
 
     Raises:
-        Invalid: no model for its feature space, or `by` is the source and the model does not distinguish sources.
+        InvalidError: no model for its feature space, or `by` is the source and the model does not distinguish
+            sources.
     """
     key = str(event.id)
     within_s = 0.0 if own_recent_clips else parts.settings.search.exclude_same_sensor_s
@@ -82,7 +83,7 @@ def search_by_audio(parts: WebContext, data: bytes, k: int, chosen: Filter, by: 
         by: criterion of the ranking.
 
     Raises:
-        Invalid: not such a file; it is too long, damaged or empty; or the model cannot rank by source.
+        InvalidError: not such a file; it is too long, damaged or empty; or the model cannot rank by source.
     """
     sounds = split_into_clips(*decode_upload(data))
     space = parts.extractor.space.id
@@ -100,7 +101,7 @@ def decode_upload(data: bytes) -> tuple[Waveform, int]:
     """Decode a recording to float32 [samples], mono, and its rate in Hz; decode at most `LONGEST_S`.
 
     Raises:
-        Invalid: not a wav, flac or ogg file, too long, damaged or empty.
+        InvalidError: not a wav, flac or ogg file, too long, damaged or empty.
     """
     if len(data) > UPLOAD_CAP_BYTES:
         raise InvalidError(f"the recording is larger than {UPLOAD_CAP_BYTES // 2**20} MB")

@@ -18,7 +18,7 @@ class Server:
         port: port to bind.
 
     Raises:
-        Unavailable: host and port cannot be bound.
+        UnavailableError: host and port cannot be bound.
     """
 
     def __init__(self, app: FastAPI, host: str, port: int) -> None:

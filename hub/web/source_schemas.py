@@ -74,7 +74,7 @@ def source_of(parts: WebContext, name: str) -> StoredSource:
 
     Raises:
         HTTPException: 404, there is none.
-        Unavailable: the store is unavailable.
+        UnavailableError: the store is unavailable.
     """
     source = parts.sources.get(name)
     if source is None:
@@ -87,7 +87,7 @@ def known_of(parts: WebContext, name: str) -> Known:
 
     Raises:
         HTTPException: 404, there is none.
-        Unavailable: the store is unavailable.
+        UnavailableError: the store is unavailable.
     """
     stored, now = source_of(parts, name), datetime.now(UTC)
     episodes = parts.histories.episodes(stored.id, now)
@@ -114,7 +114,7 @@ def sources(
     """Return a page of sources, the most recent first, and the cursor of the next page.
 
     Raises:
-        Unavailable: the store is unavailable.
+        UnavailableError: the store is unavailable.
     """
     before = None if after is None else (after.ms, after.id)
     found = parts.sources.newest(limit=limit + 1, before=before, site=site, category=category)

@@ -26,9 +26,9 @@ def submit_verdict(parts: WebContext, alert_id: str, given: VerdictInput) -> Ver
     """Store a verdict on an alert or one of its matches; return it with the threshold before and after.
 
     Raises:
-        Invalid: an unknown category.
+        InvalidError: an unknown category.
         HTTPException: 404, no such alert or match.
-        Unavailable: the store is unavailable.
+        UnavailableError: the store is unavailable.
     """
     alert = get_alert_or_404(parts.archive, alert_id)
     if given.match is not None and given.match not in {match.event for match in alert.matches}:
@@ -59,7 +59,7 @@ def thresholds(parts: WebContext, site: str) -> list[ThresholdView]:
 
     Raises:
         HTTPException: 404, no sensor of this site ever sent an event.
-        Unavailable: the store is unavailable.
+        UnavailableError: the store is unavailable.
     """
     if parts.episode_store.observed_range(site) is None:
         raise HTTPException(404, f"no event of a site {site}")

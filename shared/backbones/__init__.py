@@ -27,8 +27,8 @@ def register_backbone(path: Path) -> BackboneManifest:
     """Register the feature space of a manifest for the whole program; the same file again changes nothing.
 
     Raises:
-        Unavailable: the manifest cannot be opened.
-        Invalid: the manifest is invalid, or another feature space has its id.
+        UnavailableError: the manifest cannot be opened.
+        InvalidError: the manifest is invalid, or another feature space has its id.
     """
     description = read(path)
     register_space(description.space)
@@ -40,8 +40,8 @@ def resolve_space(name: str) -> FeatureSpace:
     """Return a feature space by its short name, its id, or the path of its manifest, which is then registered.
 
     Raises:
-        Invalid: the name is none of these, or the manifest is invalid.
-        Unavailable: the manifest cannot be opened.
+        InvalidError: the name is none of these, or the manifest is invalid.
+        UnavailableError: the manifest cannot be opened.
     """
     space_id = SHORT_NAMES.get(name, name)
     if space_id in SPACES:
@@ -60,8 +60,8 @@ def resolve_manifest(name: str) -> Path:
         name: name as for `resolve_space`.
 
     Raises:
-        Unavailable: the manifest cannot be opened.
-        Invalid: an unknown name, a feature space without a backbone, or an invalid manifest.
+        UnavailableError: the manifest cannot be opened.
+        InvalidError: an unknown name, a feature space without a backbone, or an invalid manifest.
     """
     return manifest_path(resolve_space(name).id)
 
@@ -70,7 +70,7 @@ def manifest_path(space_id: str) -> Path:
     """Return the path of the manifest of a feature space.
 
     Raises:
-        Invalid: no backbone with this id is registered.
+        InvalidError: no backbone with this id is registered.
     """
     try:
         return _brought[space_id]

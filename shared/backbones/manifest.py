@@ -84,8 +84,8 @@ def read(path: Path) -> BackboneManifest:
     """Read a manifest.
 
     Raises:
-        Unavailable: the file cannot be opened.
-        Invalid: the file is not TOML, or a field is missing, unknown or outside its range.
+        UnavailableError: the file cannot be opened.
+        InvalidError: the file is not TOML, or a field is missing, unknown or outside its range.
     """
     try:
         return BackboneManifest.model_validate(read_toml(path))

@@ -26,8 +26,8 @@ class Backbone:
         threads: number of CPU threads.
 
     Raises:
-        Unavailable: a file cannot be opened.
-        Invalid: the manifest is invalid, the model has another checksum, or its input or output another shape.
+        UnavailableError: a file cannot be opened.
+        InvalidError: the manifest is invalid, the model has another checksum, or its input or output another shape.
     """
 
     def __init__(self, path: Path, threads: int = 1) -> None:

@@ -81,7 +81,7 @@ class MqttSession:
             go to the queue `signals`.
 
     Raises:
-        Invalid: TLS files or a password file that cannot be used.
+        InvalidError: TLS files or a password file that cannot be used.
     """
 
     def __init__(
@@ -176,7 +176,7 @@ class MqttSession:
             that, paho sends the message again on the next one, under the same id, unless the owner resends.
 
         Raises:
-            Unavailable: not connected.
+            UnavailableError: not connected.
         """
         if not self.connected:
             raise UnavailableError(f"not connected to the broker at {self._settings.host}:{self._settings.port}")

@@ -10,7 +10,7 @@ def tls_context(settings: MqttSettings) -> ssl.SSLContext:
     """Return the TLS context with the trusted authority and the client certificate of the settings.
 
     Raises:
-        Invalid: a file cannot be read, or cannot be used.
+        InvalidError: a file cannot be read, or cannot be used.
     """
     for name in ("ca_file", "cert_file", "key_file"):
         path = getattr(settings, name)

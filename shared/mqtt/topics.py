@@ -29,7 +29,7 @@ class SensorTopic:
     """A topic of one sensor, or with kind `heartbeat`, of a hub that sends heartbeats.
 
     Raises:
-        Invalid: a site or sensor that is not a valid id, or a sensor at the site of heartbeats.
+        InvalidError: a site or sensor that is not a valid id, or a sensor at the site of heartbeats.
     """
 
     site: str
@@ -50,7 +50,7 @@ class SensorTopic:
         """Read a received topic.
 
         Raises:
-            Invalid: not a sensor's topic.
+            InvalidError: not a sensor's topic.
         """
         parts = topic.removeprefix(ROOT + "/").split("/")
         if not topic.startswith(ROOT + "/") or len(parts) != 3:
@@ -92,7 +92,7 @@ class AlertTopic:
     """The topic of a site's alerts; for the site of heartbeats, a topic that only hubs subscribe to.
 
     Raises:
-        Invalid: a site that is not a valid id.
+        InvalidError: a site that is not a valid id.
     """
 
     site: str
@@ -109,7 +109,7 @@ class SensorStateTopic:
     """The retained topic on which a hub publishes a sensor's latest level, episode or alert.
 
     Raises:
-        Invalid: a site or sensor that is not a valid id.
+        InvalidError: a site or sensor that is not a valid id.
     """
 
     site: str
@@ -132,7 +132,7 @@ class HubTopic:
     Home Assistant, else `offline`.
 
     Raises:
-        Invalid: a hub's name that is not a valid id.
+        InvalidError: a hub's name that is not a valid id.
     """
 
     hub: str
@@ -162,7 +162,7 @@ def shared_event_subscription(group: str) -> str:
     """Return the shared subscription that distributes all events among the hubs of one group.
 
     Raises:
-        Invalid: a group that is not a valid id.
+        InvalidError: a group that is not a valid id.
     """
     return shared(group, ALL_EVENTS)
 
@@ -174,7 +174,7 @@ def shared_beats(group: str, hub: str) -> str:
     events would wait behind a heartbeat.
 
     Raises:
-        Invalid: a group or a hub that is not a valid id.
+        InvalidError: a group or a hub that is not a valid id.
     """
     return shared(f"{group}-beats", str(SensorTopic(HEARTBEAT_SITE, hub, "heartbeat")))
 
@@ -183,6 +183,6 @@ def shared(group: str, topic_filter: str) -> str:
     """Return a filter as a shared subscription. Source: MQTT 5.0, 4.8.2.
 
     Raises:
-        Invalid: a group that is not a valid id.
+        InvalidError: a group that is not a valid id.
     """
     return f"$share/{check_name(group, 'subscription group')}/{topic_filter}"

@@ -45,7 +45,7 @@ def page(chromium: Browser, city: Demo) -> Iterator[Page]:
     context = chromium.new_context(base_url=city.url, viewport={"width": 1280, "height": 900})
     opened = context.new_page()
     complaints: list[str] = []
-    opened.on("console", lambda said: complaints.append(said.text) if said.type in {"error", "warning"} else None)
+    opened.on("console", lambda line: complaints.append(line.text) if line.type in {"error", "warning"} else None)
     opened.on("pageerror", lambda error: complaints.append(str(error)))
     opened.on("request", lambda asked: complaints.append(asked.url) if not asked.url.startswith(city.url) else None)
     yield opened

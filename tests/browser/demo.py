@@ -42,11 +42,11 @@ _TAKES: Final = 8
 _WITH_SOUND: Final = 400
 """Clips whose sound is kept, the last ones."""
 _BURST: Final = 3
-"""Clips of one happening."""
+"""Clips of one sound event."""
 
 
 def timetable(count: int, days: int, until: datetime, rng: np.random.Generator) -> list[HistoryClip]:
-    """So many clips over so many days, by time."""
+    """A number of clips over a number of days, by time."""
     clips: list[HistoryClip] = []
     for back in range(days, -1, -1):
         day = (until.astimezone(ZONE) - timedelta(days=back)).replace(minute=0, second=0, microsecond=0)
@@ -72,7 +72,7 @@ def timetable(count: int, days: int, until: datetime, rng: np.random.Generator) 
 
 
 def _dead(clip: HistoryClip, until: datetime) -> bool:
-    """A sensor that has not been heard for two days."""
+    """A sensor that has been offline for two days."""
     return clip.place == "harbour/fish-hall" and clip.at > until - timedelta(days=2)
 
 
@@ -105,7 +105,7 @@ def fill(settings: HubSettings, *, count: int, days: int, seed: int = 1) -> None
 
 
 def _state(place: str, now: datetime) -> StateMessage:
-    """What a sensor announced; the one that is not heard keeps events, and its spool was full for a while."""
+    """What a sensor announced; the one that is offline keeps events, and its spool was full for a while."""
     site, _, sensor = place.partition("/")
     full = place == "harbour/fish-hall"
     return StateMessage(

@@ -53,7 +53,7 @@ class Demo:
 
 @contextmanager
 def demo(folder: Path, count: int, days: int = 24) -> Iterator[Demo]:
-    """A hub with so many events over so many days, for as long as the context lasts."""
+    """A hub with a given number of events over a given number of days, for as long as the context lasts."""
     broker, store = Rumqttd(folder / "broker"), Valkey(folder / "store")
     broker.start()
     store.start()
@@ -79,7 +79,7 @@ def demo(folder: Path, count: int, days: int = 24) -> Iterator[Demo]:
         broker.stop()
 
 
-def heard(demo_: Demo, place: str, features: Features, seq: int, boot: str = "live") -> str:
+def publish_event(demo_: Demo, place: str, features: Features, seq: int, boot: str = "live") -> str:
     """Send an event as a sensor does: its id."""
     site, _, sensor = place.partition("/")
     event = Event(

@@ -70,7 +70,7 @@ def test_an_alert_shows_real_sound_and_plays_it(look: Page, demonstration: Demon
     picture(look, screenshots / "alert.png", 1_420)
 
 
-def test_a_pattern_says_when_to_be_there(look: Page, demonstration: Demonstration, screenshots: Path) -> None:
+def test_a_pattern_states_when_to_be_there(look: Page, demonstration: Demonstration, screenshots: Path) -> None:
     pattern = demonstration.get("patterns/demo/street-1/machinery-impact")
     assert pattern["next"]
     assert pattern["regularity"].startswith("weekdays around 07:")

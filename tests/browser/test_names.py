@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from shared.feature_space import Features
 from shared.synthetic_features import splice_clips
-from tests.browser.hub import Demo, demo, heard
+from tests.browser.hub import Demo, demo, publish_event
 from tests.programs import program
 
 SIZES = {"desk": (1280, 900), "phone": (390, 844)}
@@ -35,7 +35,7 @@ def got(street: Demo, path: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def example(street: Demo) -> dict[str, Any]:
-    """The event with sound in which something is surest."""
+    """The event with sound with the highest presence."""
     events = got(street, "events?limit=500")["events"]
     return dict(max((e for e in events if e["audio"]), key=lambda e: max(e["presence"].values())))
 
@@ -45,7 +45,7 @@ def page(chromium: Browser, street: Demo) -> Iterator[Page]:
     context = chromium.new_context(base_url=street.url, viewport={"width": 1280, "height": 900})
     opened = context.new_page()
     complaints: list[str] = []
-    opened.on("console", lambda said: complaints.append(said.text) if said.type in {"error", "warning"} else None)
+    opened.on("console", lambda line: complaints.append(line.text) if line.type in {"error", "warning"} else None)
     opened.on("pageerror", lambda error: complaints.append(str(error)))
     yield opened
     context.close()
@@ -53,7 +53,7 @@ def page(chromium: Browser, street: Demo) -> Iterator[Page]:
 
 
 def performance(street: Demo, event: str, seed: int) -> Features:
-    """Another performance of an event's sound: what a sensor sends when the same source is heard again."""
+    """Another rendering of an event's sound: what a sensor sends when the same source sounds again."""
     known = street.archive.fetch([event])[0]
     made: Features = splice_clips(known.features[None], 1, np.random.default_rng(seed))[0]
     return made
@@ -78,13 +78,13 @@ def test_a_sound_is_named_seen_to_return_live_and_muted(
     page.goto("/")
     expect(page.get_by_role("status").first).to_contain_text("Live")
     page.evaluate("window.stayed = true")
-    first = heard(street, "schanze/roof", performance(street, example["id"], 1), 1)
+    first = publish_event(street, "schanze/roof", performance(street, example["id"], 1), 1)
     alert = page.locator(f"#alerts article:has(a[href='/alerts/{first}'])")
     expect(alert).to_contain_text("Bakery saw, detected again", timeout=LIVE_MS)
     expect(alert).to_contain_text("Recurring")
     expect(page.locator(f"#events tr:has(a[href='/events/{first}'])")).to_contain_text("Bakery saw", timeout=LIVE_MS)
     assert page.evaluate("window.stayed") is True
-    second = heard(street, "harbour/fish-hall", performance(street, example["id"], 2), 2)
+    second = publish_event(street, "harbour/fish-hall", performance(street, example["id"], 2), 2)
     expect(page.locator(f"#alerts a[href='/alerts/{second}']").first).to_be_visible(timeout=LIVE_MS)
     page.screenshot(path=screenshots / "named-returned.png", full_page=True)
 
@@ -106,7 +106,7 @@ def test_a_sound_is_named_seen_to_return_live_and_muted(
 
     page.goto("/")
     expect(page.get_by_role("status").first).to_contain_text("Live")
-    third = heard(street, "schanze/school", performance(street, example["id"], 3), 3)
+    third = publish_event(street, "schanze/school", performance(street, example["id"], 3), 3)
     expect(page.locator(f"#events tr:has(a[href='/events/{third}'])")).to_contain_text("Bakery saw", timeout=LIVE_MS)
     assert alerts_of(street, "Bakery saw") == [second, first]
     expect(page.locator(f"#alerts a[href='/alerts/{third}']")).to_have_count(0)
@@ -135,8 +135,8 @@ def test_names_are_given_changed_and_removed_without_javascript(chromium: Browse
     rex.get_by_label("Same source, at least %").fill("72.5")
     rex.get_by_label("Severity when watched").select_option("urgent")
     rex.get_by_role("button", name="Save").click()
-    (told,) = [one for one in got(street, "names")["names"] if one["name"] == "Rex the dog"]
-    assert (told["threshold"], told["severity"], told["mode"]) == (0.725, "urgent", "shown")
+    (reported,) = [one for one in got(street, "names")["names"] if one["name"] == "Rex the dog"]
+    assert (reported["threshold"], reported["severity"], reported["mode"]) == (0.725, "urgent", "shown")
     page.get_by_text("Change or remove").last.click()
     page.get_by_role("button", name="Remove the name Rex the dog").click()
     assert "Rex the dog" not in [one["name"] for one in got(street, "names")["names"]]
@@ -144,7 +144,7 @@ def test_names_are_given_changed_and_removed_without_javascript(chromium: Browse
 
 
 def test_a_name_that_is_taken_is_refused_in_words(chromium: Browser, street: Demo) -> None:
-    (told,) = [one for one in got(street, "names")["names"] if one["name"] == "Bakery saw"]
+    (reported,) = [one for one in got(street, "names")["names"] if one["name"] == "Bakery saw"]
     context = chromium.new_context(base_url=street.url)
     page = context.new_page()
     event = next(
@@ -159,7 +159,7 @@ def test_a_name_that_is_taken_is_refused_in_words(chromium: Browser, street: Dem
     music.get_by_label("Name", exact=True).fill("BAKERY SAW")
     music.get_by_role("button", name="Save").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("That name is taken")
-    expect(page.locator("main")).to_contain_text(f"'{told['name']}' is the name of another sound at all sites")
+    expect(page.locator("main")).to_contain_text(f"'{reported['name']}' is the name of another sound at all sites")
     context.close()
 
 

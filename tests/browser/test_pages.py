@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from shared.synthetic_features import splice_clips
 from shared.synthetic_scene import SoundCast, mix_scene
-from tests.browser.hub import Demo, heard
+from tests.browser.hub import Demo, publish_event
 
 SIZES = {"desk": (1280, 900), "phone": (390, 844)}
 SCHEMES = ("light", "dark")
@@ -34,7 +34,7 @@ def alert(city: Demo) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def event(city: Demo) -> dict[str, Any]:
-    """The newest event with sound in which something is heard."""
+    """The newest event with sound in which something is detected."""
     events = got(city, "events?limit=400")["events"]
     return dict(next(e for e in events if e["audio"] and max(e["presence"].values()) > 0.5))
 
@@ -105,7 +105,7 @@ def test_every_page_is_readable_for_everyone(
     assert not serious
 
 
-def test_the_first_page_says_what_happened_and_when_to_be_there(page: Page) -> None:
+def test_the_first_page_states_what_happened_and_when_to_be_there(page: Page) -> None:
     page.goto("/")
     expect(page.get_by_role("heading", level=1)).to_contain_text("in 24 hours")
     expect(page.get_by_role("heading", name="Expected next")).to_be_visible()
@@ -119,7 +119,7 @@ def test_what_is_published_appears_without_loading_the_page_again(page: Page, ci
     expect(page.get_by_role("status").first).to_contain_text("Live")
     page.evaluate("window.stayed = true")
     known = city.archive.fetch([got(city, "events?limit=1&category=dog")["events"][0]["id"]])[0]
-    name = heard(city, "schanze/roof", splice_clips(known.features[None], 1, np.random.default_rng(9))[0], 1)
+    name = publish_event(city, "schanze/roof", splice_clips(known.features[None], 1, np.random.default_rng(9))[0], 1)
     expect(page.locator(f"#events a[href='/events/{name}']")).to_be_visible(timeout=15_000)
     assert page.evaluate("window.stayed") is True
 
@@ -129,7 +129,9 @@ def test_the_list_of_events_is_live_on_its_first_page_alone(page: Page, city: De
     expect(page.get_by_role("status").first).to_contain_text("Live")
     page.evaluate("window.stayed = true")
     known = city.archive.fetch([got(city, "events?limit=1&category=dog")["events"][0]["id"]])[0]
-    name = heard(city, "schanze/roof", splice_clips(known.features[None], 1, np.random.default_rng(19))[0], 19)
+    name = publish_event(
+        city, "schanze/roof", splice_clips(known.features[None], 1, np.random.default_rng(19))[0], 19
+    )
     expect(page.locator(f"#listed a[href='/events/{name}']")).to_be_visible(timeout=15_000)
     assert page.evaluate("window.stayed") is True
     page.goto("/events")
@@ -137,7 +139,7 @@ def test_the_list_of_events_is_live_on_its_first_page_alone(page: Page, city: De
     expect(page.locator("#listed")).not_to_have_attribute("data-live", "event")
 
 
-def test_an_alert_tells_its_past_its_next_time_and_its_matches(page: Page, alert: dict[str, Any]) -> None:
+def test_an_alert_reports_its_past_its_next_time_and_its_matches(page: Page, alert: dict[str, Any]) -> None:
     page.goto(f"/alerts/{alert['event']}")
     expect(page.get_by_role("heading", name="Where it was before")).to_be_visible()
     expect(page.get_by_role("heading", name="Expected next")).to_be_visible()
@@ -160,14 +162,14 @@ def test_a_verdict_given_on_the_page_is_kept_and_the_threshold_moves(page: Page,
     own_before, own_after = (next(t for t in many if t["category"] == lead) for many in (before, after))
     assert own_after["verdicts"] >= own_before["verdicts"] + 1 + len(alert["matches"])
     assert own_after != own_before
-    said = got(city, f"alerts/{alert['event']}/feedback")["feedback"]
-    assert {"Ada"} <= {verdict["author"] for verdict in said}
+    stated = got(city, f"alerts/{alert['event']}/feedback")["feedback"]
+    assert {"Ada"} <= {verdict["author"] for verdict in stated}
     page.goto("/alerts?category=" + lead)
     page.goto("/settings")
     expect(page.get_by_role("heading", name=f"Thresholds of {alert['site']}")).to_be_visible()
 
 
-def test_a_wrong_category_is_told_with_the_right_one(page: Page, city: Demo) -> None:
+def test_a_wrong_category_is_reported_with_the_right_one(page: Page, city: Demo) -> None:
     alert = got(city, "alerts?limit=2")["alerts"][-1]["event"]
     page.goto(f"/alerts/{alert}")
     form = page.locator("aside form.verdict")

@@ -90,17 +90,17 @@ def test_events_come_newest_first_and_can_be_paged_and_filtered(archive: EventSt
     assert len(archive.events(limit=500, place="demo/street-1")) == 150
 
 
-def test_events_written_together_are_told_apart(archive: EventStore) -> None:
+def test_events_written_together_are_distinguished(archive: EventStore) -> None:
     archive.add(stored(1))
     archive.add(stored(2))
     archive.mark_processed([(stored(2).id, None)])
-    told = archive.add_many([stored(0), stored(1), stored(2), stored(3)])
-    assert told == [WriteState.NEW, WriteState.UNFINISHED, WriteState.REPEAT, WriteState.NEW]
+    reported = archive.add_many([stored(0), stored(1), stored(2), stored(3)])
+    assert reported == [WriteState.NEW, WriteState.UNFINISHED, WriteState.REPEAT, WriteState.NEW]
     assert archive.count() == 4
     assert archive.add_many([]) == []
 
 
-def test_a_server_that_forgot_our_script_is_told_it_again(archive: EventStore, store_url: str) -> None:
+def test_a_server_that_forgot_our_script_is_sent_it_again(archive: EventStore, store_url: str) -> None:
     archive.add(stored(0))
     redis.Redis.from_url(store_url, protocol=2).script_flush()
     assert archive.add_many([stored(0), stored(1)]) == [WriteState.UNFINISHED, WriteState.NEW]
@@ -121,15 +121,15 @@ def test_ids_overlook_none_that_stays_while_others_expire(
     monkeypatch.setattr("hub.store.events._PAGE", 50)
     archive.add_many([stored(seq, after_s=-1) for seq in range(100)])
     archive.add_many([stored(seq, after_s=apart_s * seq) for seq in range(100, 300)])
-    told: list[str] = []
+    reported: list[str] = []
     for page in archive.ids():
-        told += page
+        reported += page
         archive.delete_before(NOON)
-    assert len(told) == len(set(told))
-    assert set(told) >= {str(stored(seq).id) for seq in range(100, 300)}
+    assert len(reported) == len(set(reported))
+    assert set(reported) >= {str(stored(seq).id) for seq in range(100, 300)}
 
 
-def test_changes_tell_what_came_and_went_after_a_position(archive: EventStore) -> None:
+def test_changes_report_what_came_and_went_after_a_position(archive: EventStore) -> None:
     archive.add(stored(0))
     start = archive.changes.last_id()
     assert archive.changes.since(start) == (start, [])
@@ -146,7 +146,7 @@ def test_changes_tell_what_came_and_went_after_a_position(archive: EventStore) -
     assert archive.changes.since(first[0]) == (position, happened[1:])
 
 
-def test_changes_that_are_kept_no_more_are_told_as_missed(archive: EventStore, store_url: str) -> None:
+def test_changes_that_are_kept_no_more_are_reported_as_missed(archive: EventStore, store_url: str) -> None:
     assert archive.changes.last_id() == "0-0"
     archive.add(stored(0))
     start = archive.changes.last_id()
@@ -172,7 +172,7 @@ def test_a_store_that_came_back_as_it_was_before_does_not_know_the_position(
     assert archive.changes.since(position) is None
 
 
-def test_more_changes_than_are_kept_since_the_very_start_are_told_as_missed(
+def test_more_changes_than_are_kept_since_the_very_start_are_reported_as_missed(
     archive: EventStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hub.store.changes.CHANGES_KEPT", 200)
@@ -216,7 +216,7 @@ def test_dead_letters_keep_topic_payload_and_reason(archive: EventStore) -> None
     assert archive.letters.count() == 0
 
 
-def test_a_huge_payload_is_kept_in_part_and_says_so(archive: EventStore) -> None:
+def test_a_huge_payload_is_kept_in_part_and_marked(archive: EventStore) -> None:
     bury(archive, b"x" * 1_000_000)
     (letter,) = archive.letters.page()
     assert (letter.kept, letter.size, letter.is_complete) == (HEAD_BYTES, 1_000_000, False)

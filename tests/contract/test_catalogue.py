@@ -72,8 +72,8 @@ def test_what_comes_meanwhile_does_not_shift_the_pages(archive: EventStore, even
     archive.add(replace(stored(999, after_s=3600.0), id=EventId("demo", "late", "boot", 1)))
     assert first.next is not None
     rest = catalogue.events(EventFilter(), limit=500, after=first.next)
-    told = [str(event.id) for page in (first, rest) for event in page.events]
-    assert told == [str(event.id) for event in events]
+    reported = [str(event.id) for page in (first, rest) for event in page.events]
+    assert reported == [str(event.id) for event in events]
 
 
 @pytest.mark.parametrize("store_url", ["valkey"], indirect=True)

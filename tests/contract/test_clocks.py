@@ -35,7 +35,7 @@ from tests.processes import Mosquitto, eventually
 from tests.values import NOON, event, stored
 
 NOW = NOON + timedelta(days=1)
-"""What the pipeline's clock tells."""
+"""The time of the pipeline's clock."""
 
 
 def sent(archive: EventStore, *events: Event) -> list[StoredEvent]:
@@ -74,7 +74,7 @@ def test_an_event_of_an_impossible_year_takes_the_time_of_its_receipt_and_keeps_
     assert set(archive.delete_before(NOW)) == {str(wrong.id), str(right.id)}, "it expires like any other"
 
 
-def test_what_a_sensor_says_of_clip_and_clock_is_archived_and_searchable(archive: EventStore) -> None:
+def test_what_a_sensor_states_of_clip_and_clock_is_archived_and_searchable(archive: EventStore) -> None:
     old = replace(event(), backfilled=True, clock="unsynchronised", rate_hz=48_000)
     live = replace(event(1), clock="synchronised")
     kept, _ = sent(archive, old, live)
@@ -89,7 +89,7 @@ def test_what_a_sensor_says_of_clip_and_clock_is_archived_and_searchable(archive
         assert [one.id for one in catalogue.events(wanted, limit=5).events] == [one.id for one in found]
 
 
-def test_an_event_of_an_earlier_hub_says_nothing_of_its_clock(archive: EventStore) -> None:
+def test_an_event_of_an_earlier_hub_states_nothing_of_its_clock(archive: EventStore) -> None:
     archive.add(stored())
     archive.client.hdel(f"ew:event:{stored().id}", "clock", "backfilled", "rate_hz")
     back = archive.get(stored().id)
@@ -155,7 +155,7 @@ def test_what_an_earlier_hub_kept_from_the_future_goes_by_its_receipt(archive: E
     ahead = replace(stored(), captured_at=datetime(2199, 1, 1, tzinfo=UTC), received_at=NOON)
     archive.add(ahead)
     assert archive.delete_before(NOON, NOW) == {}
-    assert archive.delete_before(NOON + timedelta(seconds=1)) == {}, "it goes by a time that is not told"
+    assert archive.delete_before(NOON + timedelta(seconds=1)) == {}, "it goes by a time that is not reported"
     assert set(archive.delete_before(NOON + timedelta(seconds=1), NOW)) == {str(ahead.id)}
 
 
@@ -191,7 +191,7 @@ def full(archive: EventStore) -> Iterator[EventStore]:
     archive.client.config_set("maxmemory", 0)
 
 
-def test_a_store_without_memory_is_freed_by_age_and_tells_it_once_it_has_some(full: EventStore) -> None:
+def test_a_store_without_memory_is_freed_by_age_and_reports_it_once_it_has_some(full: EventStore) -> None:
     before = full.changes.last_id()
     with pytest.raises(UnavailableError, match=r"memory|OOM"):
         full.add(stored(999))
@@ -203,19 +203,19 @@ def test_a_store_without_memory_is_freed_by_age_and_tells_it_once_it_has_some(fu
     assert full.changes.since(before) == (before, []), "there was no memory for that"
     full.client.config_set("maxmemory", 0)
     full.delete_before(NOON)
-    told = full.changes.since(before)
-    assert told is not None
-    assert set(told[1]) == {ChangeRecord(name, gone=True) for name in gone}
+    reported = full.changes.since(before)
+    assert reported is not None
+    assert set(reported[1]) == {ChangeRecord(name, gone=True) for name in gone}
 
 
 def test_a_full_store_is_freed_though_it_could_take_no_event_for_more_than_a_day(full: EventStore) -> None:
     assert look(full).may_remove(), "that nothing is newer is for want of memory"
     assert not look(full, timedelta(days=100)).may_remove(), "by a clock that is wrong nothing is removed"
     full.client.config_set("maxmemory", 0)
-    assert not look(full).may_remove(), "now silence tells something"
+    assert not look(full).may_remove(), "now silence has a meaning"
 
 
-def test_a_follower_finds_out_what_went_though_nobody_told(
+def test_a_follower_finds_removed_events_without_a_notice(
     full: EventStore, store_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hub.search.follower.COMPARED_EVERY_S", 0.2)
@@ -232,7 +232,7 @@ def test_a_follower_finds_out_what_went_though_nobody_told(
         other.close()
 
 
-def test_an_alert_says_whether_it_is_of_a_replay_and_how_late_its_clip_came(archive: EventStore) -> None:
+def test_an_alert_states_whether_it_is_of_a_replay_and_how_late_its_clip_came(archive: EventStore) -> None:
     line = pipeline(archive)
     past = replace(event(), backfilled=True, captured_at=NOW - timedelta(days=3))
     replayed = replace(event(1, seed=0), backfilled=True, captured_at=NOW - timedelta(days=2))
@@ -272,16 +272,16 @@ def test_a_sensor_two_hours_ahead_raises_one_alert_a_cool_down_and_not_one_a_cli
 
 def test_the_broker_takes_off_the_time_that_a_state_waited(mosquitto: Mosquitto) -> None:
     topic = str(SensorTopic("demo", "street-1", "state"))
-    heard: list[Received] = []
+    received: list[Received] = []
 
     def fetch() -> bool:
-        """Ask for what is retained, as whoever subscribes is sent it."""
+        """Ask for what is retained, as any subscriber receives it."""
         link.subscribe(topic)
         eventually(lambda: not link.signals.empty(), 10, "something came")
         signal = link.signals.get()
         if isinstance(signal, Received):
             link.acknowledge(signal)
-            heard.append(signal)
+            received.append(signal)
             return (waited_s(signal.expiry_s, retained=signal.retain) or 0.0) >= 2.0
         return False
 
@@ -293,10 +293,10 @@ def test_the_broker_takes_off_the_time_that_a_state_waited(mosquitto: Mosquitto)
         eventually(fetch, 60, "the retained state has waited for seconds")
     finally:
         link.stop()
-    assert (waited_s(heard[-1].expiry_s, retained=True) or 0.0) < 120.0
+    assert (waited_s(received[-1].expiry_s, retained=True) or 0.0) < 120.0
 
 
-def test_a_long_episode_does_not_crowd_out_what_was_heard_before_it(archive: EventStore) -> None:
+def test_a_long_episode_does_not_crowd_out_what_was_detected_before_it(archive: EventStore) -> None:
     rule = AlertRule(min_presence=0.0, min_shared=0.0, threshold=0.0, others_per_day=1e9, cooldown_s=0.0)
     now = [NOW]
     line = Pipeline(
@@ -315,9 +315,9 @@ def test_a_long_episode_does_not_crowd_out_what_was_heard_before_it(archive: Eve
         now[0] = NOW + timedelta(seconds=10 * seq)
         one = replace(event(seq, seed=0), captured_at=now[0] - timedelta(seconds=10))
         found.append(line.handle(topic, encode_event(one)).alert)
-    told = [one for one in found if one is not None]
-    assert told
-    assert {match.event for one in told for match in one.matches} == {str(before.id)}
+    reported = [one for one in found if one is not None]
+    assert reported
+    assert {match.event for one in reported for match in one.matches} == {str(before.id)}
     again = replace(event(99, seed=0), captured_at=now[0] + timedelta(seconds=300))
     now[0] += timedelta(seconds=320)
     alert = line.handle(topic, encode_event(again)).alert

@@ -82,7 +82,7 @@ def test_a_query_engine_that_hangs_is_unavailable(scorer: Scorer, towers: Towers
         server.stop()
 
 
-def test_a_server_without_the_module_is_refused_with_the_way_out(scorer: Scorer, debian_redis: Redis) -> None:
+def test_a_server_without_the_module_is_refused_with_the_remedy(scorer: Scorer, debian_redis: Redis) -> None:
     with pytest.raises(InvalidError, match=r"Redis 8.*search.backend = memory"):
         RedisSearchBackend(debian_redis.url, scorer, candidates=lambda: 10)
 

@@ -1,4 +1,4 @@
-"""The commands on feedback with a real store: say something, export it, train with it, judge candidates by it."""
+"""The commands on feedback with a real store: add verdicts, export them, train with them, judge candidates."""
 
 import json
 from dataclasses import replace
@@ -24,7 +24,7 @@ from shared.events import EventId
 from shared.feature_space import LOGMEL, VGGISH
 from shared.messages import AlertMessage, MatchMessage
 from shared.taxonomy import CATEGORIES
-from tests.contract.test_casebook import MONDAY, event
+from tests.contract.test_episode_store import MONDAY, event
 
 app = typer.Typer()
 commands.register(app)
@@ -74,7 +74,7 @@ def run(store_url: str, *line: str) -> tuple[int, dict[str, object]]:
     return done.exit_code, json.loads(done.stdout)
 
 
-def test_what_people_say_is_exported_with_labels_to_learn_from(
+def test_verdicts_are_exported_with_labels_to_learn_from(
     feedback: FeedbackService, store_url: str, tmp_path: Path
 ) -> None:
     feedback.submit(alert=alert(1), match="demo.s9.boot.0", verdict="same", now=MONDAY)
@@ -87,9 +87,9 @@ def test_what_people_say_is_exported_with_labels_to_learn_from(
     assert [pair.verdict.verdict for pair in read_verdicts(out)][:1] == ["same"]
     data = load_feedback(out, VGGISH.id)
     assert set(data.groups.tolist()) == {"feedback"}
-    told = {tuple(np.flatnonzero(row).tolist()) for row in data.labels}
+    reported = {tuple(np.flatnonzero(row).tolist()) for row in data.labels}
     assert len(data) == 4
-    assert told == {(DOG,), (CATEGORIES.index("music"),), ()}
+    assert reported == {(DOG,), (CATEGORIES.index("music"),), ()}
     assert len(load_feedback(out, VGGISH.id, times=3)) == 12
     with pytest.raises(InvalidError, match="no verdict that labels"):
         load_feedback(out, LOGMEL.id)
@@ -103,9 +103,9 @@ def test_a_damaged_file_of_verdicts_is_refused_with_the_line(tmp_path: Path) -> 
 
 
 def test_a_verdict_given_on_the_command_line_moves_the_threshold(feedback: FeedbackService, store_url: str) -> None:
-    code, told = run(store_url, "feedback", "add", "demo.s1.boot.1", "different", "--note", "a van", "--by", "me")
+    code, reported = run(store_url, "feedback", "add", "demo.s1.boot.1", "different", "--note", "a van", "--by", "me")
     assert code == 0
-    assert told["threshold"]["verdicts"] == 1  # type: ignore[index]
+    assert reported["threshold"]["verdicts"] == 1  # type: ignore[index]
     (given,) = feedback.all()
     assert (given.verdict, given.note, given.author) == ("different", "a van", "me")
 
@@ -131,10 +131,10 @@ def test_a_candidate_network_takes_over_only_if_it_does_better(
 ) -> None:
     rng = np.random.default_rng(0)
     sounds = rng.integers(0, 256, (2, *VGGISH.shape), dtype=np.uint8)
-    heard = Scorer(load(default_checkpoint(VGGISH.id))).presence(
+    received = Scorer(load(default_checkpoint(VGGISH.id))).presence(
         Scorer(load(default_checkpoint(VGGISH.id))).embed(sounds[:1])
     )[0]
-    category = CATEGORIES[int(heard.argmax())]
+    category = CATEGORIES[int(received.argmax())]
     archive.add_many([replace(event(100, MONDAY, "s9"), features=sounds[0])])
     for seq in range(101, 131):
         archive.add_many([replace(event(seq, MONDAY), features=sounds[seq % 2])])

@@ -38,10 +38,10 @@ def written(embedded: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iter
     )
     rng = np.random.default_rng(1)
     clips = neighbourhood(PLACES, DAYS, UNTIL, ZoneInfo("UTC"), SoundCast.drawn(1), rng)
-    told: list[tuple[str, float]] = []
+    reported: list[tuple[str, float]] = []
     with HistoryWriter(settings, rng) as writer:
-        writer.write(clips, lambda what, share: told.append((what, share)))
-        yield settings, writer.archive, clips, told
+        writer.write(clips, lambda what, share: reported.append((what, share)))
+        yield settings, writer.archive, clips, reported
 
 
 def test_every_clip_is_archived_at_its_time(written: Written) -> None:
@@ -81,9 +81,9 @@ def test_what_recurs_has_alerts_and_a_next_window(written: Written) -> None:
 
 
 def test_progress_ends_at_all_of_both_steps(written: Written) -> None:
-    told = written[3]
-    assert list(dict(told)) == ["rendering scenes", "archiving history"]
-    assert set(dict(told).values()) == {1.0}
+    reported = written[3]
+    assert list(dict(reported)) == ["rendering scenes", "archiving history"]
+    assert set(dict(reported).values()) == {1.0}
 
 
 def test_an_interrupt_ends_it_early(embedded: Servers) -> None:
@@ -92,8 +92,8 @@ def test_an_interrupt_ends_it_early(embedded: Servers) -> None:
     )
     rng = np.random.default_rng(1)
     clips = neighbourhood(PLACES, 1, UNTIL, ZoneInfo("UTC"), SoundCast.drawn(1), rng)
-    told: list[str] = []
+    reported: list[str] = []
     with HistoryWriter(settings, rng) as writer:
         before = writer.archive.count()
-        writer.write(clips, lambda what, _: told.append(what), lambda: len(told) >= 2)
+        writer.write(clips, lambda what, _: reported.append(what), lambda: len(reported) >= 2)
         assert writer.archive.count() == before

@@ -1,6 +1,6 @@
 """Intake with a real broker: what waits is handled together, in order, and acknowledged in order.
 
-The broker is Mosquitto, because the sender waits for its answer that somebody has subscribed.
+The broker is Mosquitto, because the sender waits for its answer that a client has subscribed.
 """
 
 import contextlib
@@ -91,7 +91,7 @@ def waiting(metrics: HubMetrics) -> float | None:
 
 @contextmanager
 def sender(broker: Broker) -> Iterator[Callable[[int], None]]:
-    """Publishes a number, and returns when the broker has it and somebody has subscribed to it."""
+    """Publishes a number, and returns when the broker has it and a client has subscribed to it."""
     link = MqttSession(broker.settings, "sender")
     link.start()
     eventually(lambda: link.connected, 10, "the sender is connected")
@@ -100,9 +100,9 @@ def sender(broker: Broker) -> Iterator[Callable[[int], None]]:
         mid = link.publish(TOPIC, str(number).encode())
         while True:
             match link.signals.get(timeout=10):
-                case Acknowledged(mid=told, reason=0) if told == mid:
+                case Acknowledged(mid=reported, reason=0) if reported == mid:
                     return True
-                case Acknowledged(mid=told) if told == mid:
+                case Acknowledged(mid=reported) if reported == mid:
                     return False
 
     yield lambda number: eventually(lambda: taken(number), 10, "a subscriber is there")
@@ -132,7 +132,7 @@ def test_what_waits_is_handled_together_in_order_and_a_lone_message_alone(mosqui
     assert recorder.done == list(range(150))
 
 
-def test_after_an_error_only_what_was_not_told_is_handled_again(mosquitto: Mosquitto) -> None:
+def test_after_an_error_only_what_was_not_reported_is_handled_again(mosquitto: Mosquitto) -> None:
     recorder = Recorder(fails_at=2)
     with running(mosquitto, recorder) as metrics, sender(mosquitto) as send:
         hold(recorder, send)
@@ -173,7 +173,7 @@ def test_an_error_of_ours_ends_no_intake_and_its_messages_are_handled_once_it_is
         eventually(lambda: waiting(metrics) == 0, 10, "nothing waits")
 
 
-def test_an_intake_says_for_how_long_nothing_was_handled(mosquitto: Mosquitto) -> None:
+def test_an_intake_states_for_how_long_nothing_was_handled(mosquitto: Mosquitto) -> None:
     recorder = Recorder()
     with running(mosquitto, recorder) as metrics, sender(mosquitto) as send:
         assert stalled(metrics) == 0
@@ -211,7 +211,7 @@ def test_a_hub_that_is_overrun_takes_everything_in_the_end(mosquitto: Mosquitto)
     assert all(a < b for a, b in itertools.pairwise(firsts)), "in order, whatever came twice"
 
 
-def test_a_queue_that_is_full_is_told_to_be(mosquitto: Mosquitto) -> None:
+def test_a_full_queue_is_reported(mosquitto: Mosquitto) -> None:
     recorder = Recorder()
     with running(mosquitto, recorder, capacity=10) as metrics, sender(mosquitto) as send:
         for number in range(20):
@@ -221,7 +221,7 @@ def test_a_queue_that_is_full_is_told_to_be(mosquitto: Mosquitto) -> None:
 
 
 @pytest.mark.parametrize("beats", [True, False])
-def test_a_hub_without_heartbeats_withdraws_what_it_said_of_its_intake(mosquitto: Mosquitto, beats: bool) -> None:
+def test_a_hub_without_heartbeats_withdraws_what_it_stated_of_its_intake(mosquitto: Mosquitto, beats: bool) -> None:
     recorder = Recorder()
     recorder.go.set()
     with sender(mosquitto) as send:
@@ -233,11 +233,11 @@ def test_a_hub_without_heartbeats_withdraws_what_it_said_of_its_intake(mosquitto
             send(0)
             eventually(lambda: recorder.done == [0], 10, "the hub runs")
         link.subscribe(ALL_INTAKES)
-        said = []
+        stated = []
         with contextlib.suppress(queue.Empty):
             while True:
                 signal = link.signals.get(timeout=0.5)
                 if isinstance(signal, Received):
-                    said.append(signal.payload)
+                    stated.append(signal.payload)
         link.stop()
-    assert said == ([INTAKE_CLOSED] if beats else [])
+    assert stated == ([INTAKE_CLOSED] if beats else [])

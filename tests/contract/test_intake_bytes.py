@@ -73,7 +73,7 @@ def test_large_messages_wait_at_the_broker_and_all_are_taken(mosquitto: Mosquitt
             mid = link.publish(TOPIC, f"{sent:04}".encode() + bytes(SIZE - 4))
             while not (isinstance(signal := link.signals.get(timeout=20), Acknowledged) and signal.mid == mid):
                 pass
-            sent += signal.reason == 0  # else nobody had subscribed yet
+            sent += signal.reason == 0  # else no client had subscribed yet
         eventually(paused, 20, "the hub leaves the broker while there is no room")
         slow.go.set()
         eventually(lambda: paused() and set(slow.done) == set(range(COUNT)), 60, "all is handled")

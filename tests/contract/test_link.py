@@ -28,7 +28,7 @@ def until(link: MqttSession, kind: type[MqttEvent]) -> MqttEvent:
 
 @pytest.mark.parametrize("host", ["broker..example", ".broker", "x" * 70, "", "[::1]", "mqtt://broker", "a b"])
 def test_a_host_name_that_is_none_ends_attempts_and_never_the_link(host: str) -> None:
-    link = MqttSession(MqttSettings(host=host, max_reconnect_delay_s=0.01), "anybody")
+    link = MqttSession(MqttSettings(host=host, max_reconnect_delay_s=0.01), "some-client")
     link.start()
     try:
         for _ in range(3):
@@ -43,17 +43,17 @@ def test_files_that_vanish_while_it_runs_end_attempts_and_never_the_link(
     tmp_path_factory: pytest.TempPathFactory, broker: FaultyBroker
 ) -> None:
     secret = tmp_path_factory.mktemp("secret") / "password"
-    secret.write_text("hush")
+    secret.write_text("s3cret")
     settings = broker.settings.model_copy(update={"username": "me", "password_file": secret})
-    link = MqttSession(settings, "anybody")
+    link = MqttSession(settings, "some-client")
     secret.unlink()
     link.start(owner_resends=True)
     try:
         ended = until(link, Disconnected)
         assert isinstance(ended, Disconnected)
         assert "password_file" in ended.reason
-        assert "hush" not in ended.reason
-        secret.write_text("hush")
+        assert "s3cret" not in ended.reason
+        secret.write_text("s3cret")
         until(link, Connected)
     finally:
         link.stop()
@@ -73,7 +73,7 @@ MALFORMED = {
 @pytest.mark.parametrize("owner_resends", [True, False])
 def test_a_packet_that_cannot_be_read_ends_one_connection_at_most(packet: bytes, owner_resends: bool) -> None:
     broker = FaultyBroker(Behaviour(after_connack=[packet]))
-    link = MqttSession(broker.settings, "anybody")
+    link = MqttSession(broker.settings, "some-client")
     link.start(owner_resends=owner_resends)
     try:
         until(link, Connected)
@@ -95,7 +95,7 @@ def test_an_owner_that_fails_to_take_signals_does_not_end_the_link(broker: Fault
     def fail(signal: MqttEvent) -> None:
         raise RuntimeError(signal)
 
-    link = MqttSession(broker.settings, "anybody", on_signal=fail)
+    link = MqttSession(broker.settings, "some-client", on_signal=fail)
     link.start()
     try:
         for count in (1, 2, 3):
@@ -107,9 +107,9 @@ def test_an_owner_that_fails_to_take_signals_does_not_end_the_link(broker: Fault
         link.stop()
 
 
-def test_the_limits_of_the_broker_are_told() -> None:
+def test_the_limits_of_the_broker_are_reported() -> None:
     broker = FaultyBroker(Behaviour(maximum_packet=131_072, receive_maximum=7))
-    link = MqttSession(broker.settings, "anybody")
+    link = MqttSession(broker.settings, "some-client")
     link.start()
     try:
         up = until(link, Connected)
@@ -123,7 +123,7 @@ def test_the_limits_of_the_broker_are_told() -> None:
 @pytest.mark.parametrize("size", [0, 1, 90, 100, 110, 127, 128, 16_000, 16_383, 16_384, 70_000, 2_097_152])
 @pytest.mark.parametrize("content_type", [None, "application/cbor"])
 def test_the_size_of_a_message_is_what_travels(broker: FaultyBroker, size: int, content_type: str | None) -> None:
-    link = MqttSession(broker.settings, "anybody")
+    link = MqttSession(broker.settings, "some-client")
     link.start(owner_resends=True)
     try:
         until(link, Connected)
@@ -137,7 +137,7 @@ def test_the_size_of_a_message_is_what_travels(broker: FaultyBroker, size: int, 
 
 def test_an_owner_that_resends_decides_alone_what_goes_out_again() -> None:
     broker = FaultyBroker(Behaviour(hangs_up=lambda payload: payload == b"bad"))
-    link = MqttSession(broker.settings, "anybody")
+    link = MqttSession(broker.settings, "some-client")
     link.start(owner_resends=True)
     mids = []
     try:
@@ -157,7 +157,7 @@ def test_an_owner_that_resends_decides_alone_what_goes_out_again() -> None:
         broker.stop()
 
 
-def test_a_session_that_another_client_takes_over_is_told_as_that(broker: FaultyBroker) -> None:
+def test_a_session_that_another_client_takes_over_is_reported_as_that(broker: FaultyBroker) -> None:
     first, second = MqttSession(broker.settings, "twin"), MqttSession(broker.settings, "twin")
     first.start(owner_resends=True)
     until(first, Connected)

@@ -1,4 +1,4 @@
-"""Named sounds on every store: what is kept of them, what outlasts retention, and what is told of them."""
+"""Named sounds on every store: what is kept of them, what outlasts retention, and what is reported of them."""
 
 import threading
 from dataclasses import replace
@@ -36,7 +36,7 @@ from shared.feature_space import LOGMEL, VGGISH
 from shared.messages import AlertMessage, encode_event
 from shared.mqtt.topics import SensorTopic
 from tests.contract.test_pipeline import ALL_FLAGGED
-from tests.named import taught
+from tests.named import with_identity
 from tests.values import NOON, event
 
 NONE_FLAGGED = AlertRule(
@@ -50,7 +50,7 @@ NEARBY = SensorMap({"demo/street-1": (40.7, -74.0), "demo/street-2": (40.7005, -
 
 def scorers(seed: int = 0) -> list[Scorer]:
     return [
-        Scorer(taught(load(default_checkpoint(VGGISH.id)), CLIPS, seed)),
+        Scorer(with_identity(load(default_checkpoint(VGGISH.id)), CLIPS, seed)),
         Scorer(load(default_checkpoint(LOGMEL.id))),
     ]
 
@@ -88,7 +88,7 @@ class Hub:
     def counted(self, mode: str) -> float | None:
         return self.metrics.registry.get_sample_value("earwitness_hub_events_named_total", {"mode": mode})
 
-    def hears(self, seq: int, source: int, after_s: float = 0.0, sensor: str = "street-1") -> AlertMessage | None:
+    def receive(self, seq: int, source: int, after_s: float = 0.0, sensor: str = "street-1") -> AlertMessage | None:
         """Send a clip of a source; its alert."""
         self.time_s += 2 * EVERY_S
         sent = event(seq, sensor=sensor, seed=source, after_s=after_s)
@@ -108,28 +108,33 @@ def hub(archive: EventStore) -> Hub:
 
 
 def test_a_watched_sound_raises_an_alert_whenever_it_returns_though_the_rule_raises_none(hub: Hub) -> None:
-    assert hub.hears(0, source=1) is None
+    assert hub.receive(0, source=1) is None
     watched = Treatment("watched", severity="urgent")
     sound = hub.names.add(" Bakery  fan", [id_of(0)], treatment=watched, by="Ada")
-    alerts = [hub.hears(seq, source, 4_000.0 + 10 * seq) for seq, source in enumerate((1, 1, 2, 1), start=1)]
-    told = alerts[0]
-    assert told is not None
+    alerts = [hub.receive(seq, source, 4_000.0 + 10 * seq) for seq, source in enumerate((1, 1, 2, 1), start=1)]
+    reported = alerts[0]
+    assert reported is not None
     assert alerts[1:] == [None] * 3
-    assert (told.name, told.name_id, told.watched, told.severity) == ("Bakery fan", sound.id, True, "urgent")
-    assert told.name_probability is not None
-    assert told.name_probability >= 0.9
-    assert id_of(0) in [match.event for match in told.matches]
-    assert hub.archive.alerts.get(told.event) == told
-    assert {e.alert for e in hub.episode_store.episodes(limit=500) if e.opened_ms >= to_ms(told.captured_at)} >= {
-        told.event
+    assert (reported.name, reported.name_id, reported.watched, reported.severity) == (
+        "Bakery fan",
+        sound.id,
+        True,
+        "urgent",
+    )
+    assert reported.name_probability is not None
+    assert reported.name_probability >= 0.9
+    assert id_of(0) in [match.event for match in reported.matches]
+    assert hub.archive.alerts.get(reported.event) == reported
+    assert {e.alert for e in hub.episode_store.episodes(limit=500) if e.opened_ms >= to_ms(reported.captured_at)} >= {
+        reported.event
     }
-    later = hub.hears(9, 1, 8_000.0)
+    later = hub.receive(9, 1, 8_000.0)
     assert later is not None
     assert later.name == "Bakery fan"
-    heard = hub.names.occurrences([sound.id])[sound.id]
-    assert (heard.times, heard.clips, heard.place) == (2, 4, "demo/street-1")
-    assert heard.last is not None
-    assert heard.last.alert == later.event
+    received = hub.names.occurrences([sound.id])[sound.id]
+    assert (received.times, received.clips, received.place) == (2, 4, "demo/street-1")
+    assert received.last is not None
+    assert received.last.alert == later.event
     assert hub.counted("watched") == 4
     names = hub.matcher.names_of([id_of(seq) for seq in (0, 1, 2, 3, 4, 9)])
     assert {event: one.name for event, one in names.items()} == dict.fromkeys(
@@ -139,64 +144,64 @@ def test_a_watched_sound_raises_an_alert_whenever_it_returns_though_the_rule_rai
 
 def test_a_muted_sound_is_archived_and_counted_and_raises_no_alert(archive: EventStore) -> None:
     hub = Hub(archive, ALL_FLAGGED)
-    hub.hears(0, source=1)
-    assert hub.hears(1, 1, 100.0) is not None, "the rule raises alerts about everything"
+    hub.receive(0, source=1)
+    assert hub.receive(1, 1, 100.0) is not None, "the rule raises alerts about everything"
     hub.names.add("Bakery fan", [id_of(0), id_of(1)], treatment=Treatment("muted"))
-    assert [hub.hears(seq, 1, 100.0 * seq) for seq in (2, 3)] == [None, None]
-    other = hub.hears(4, 2, 400.0)
+    assert [hub.receive(seq, 1, 100.0 * seq) for seq in (2, 3)] == [None, None]
+    other = hub.receive(4, 2, 400.0)
     assert other is not None
     assert other.name is None
     assert archive.count() == 5
     assert hub.counted("muted") == 2
 
 
-def test_a_name_that_is_only_shown_is_told_with_the_alerts_that_there_are_anyway(archive: EventStore) -> None:
+def test_a_name_that_is_only_shown_is_reported_with_the_alerts_that_there_are_anyway(archive: EventStore) -> None:
     hub = Hub(archive, ALL_FLAGGED)
-    hub.hears(0, source=1)
+    hub.receive(0, source=1)
     hub.names.add("Bakery fan", [id_of(0)])
-    alert = hub.hears(1, 1, 100.0)
+    alert = hub.receive(1, 1, 100.0)
     assert alert is not None
     assert (alert.name, alert.watched) == ("Bakery fan", False)
     assert hub.counted("shown") == 1
 
 
 def test_nearby_sensors_raise_one_alert_of_one_return(hub: Hub) -> None:
-    hub.hears(0, source=1)
+    hub.receive(0, source=1)
     hub.names.add("Bakery fan", [id_of(0)], treatment=Treatment("watched"))
-    alerts = [hub.hears(1, 1, 4_000.0), hub.hears(1, 1, 4_003.0, "street-2"), hub.hears(1, 1, 4_003.0, "far")]
+    alerts = [hub.receive(1, 1, 4_000.0), hub.receive(1, 1, 4_003.0, "street-2"), hub.receive(1, 1, 4_003.0, "far")]
     assert [alert is not None for alert in alerts] == [True, False, True]
 
 
 def test_a_clip_that_is_handled_twice_raises_its_alert_once(hub: Hub) -> None:
-    hub.hears(0, source=1)
+    hub.receive(0, source=1)
     hub.names.add("Bakery fan", [id_of(0)], treatment=Treatment("watched"))
-    assert hub.hears(1, 1, 4_000.0) is not None
+    assert hub.receive(1, 1, 4_000.0) is not None
     hub.archive.client.hdel(f"ew:event:{id_of(1)}", "completed")
-    assert hub.hears(1, 1, 4_000.0) is None, "its return has the alert already"
+    assert hub.receive(1, 1, 4_000.0) is None, "its return has the alert already"
     assert hub.archive.alerts.count() == 1
 
 
 def test_every_hub_sees_a_change_without_a_restart(archive: EventStore) -> None:
     first, second = Hub(archive), Hub(archive)
-    first.hears(0, source=1)
-    second.hears(1, 2, 10.0)
+    first.receive(0, source=1)
+    second.receive(1, 2, 10.0)
     sound = first.names.add("Bakery fan", [id_of(0)], treatment=Treatment("watched"))
-    assert second.hears(2, 1, 4_000.0) is not None
+    assert second.receive(2, 1, 4_000.0) is not None
     first.names.change(sound.id, treatment=lambda before: replace(before, mode="muted"))
-    assert second.hears(3, 1, 8_000.0) is None
+    assert second.receive(3, 1, 8_000.0) is None
     assert second.counted("muted") == 1
     first.names.remove(sound.id)
-    assert second.hears(4, 1, 12_000.0) is None
+    assert second.receive(4, 1, 12_000.0) is None
     assert (second.counted("muted"), second.names.all()) == (1, {})
     assert second.matcher.sounds(at_once=True) == {}
 
 
 def test_examples_outlast_retention_and_a_change_of_the_checkpoint(archive: EventStore) -> None:
     hub = Hub(archive)
-    hub.hears(0, source=1)
+    hub.receive(0, source=1)
     sound = hub.names.add("Bakery fan", [id_of(0)], treatment=Treatment("watched"))
     event_before = archive.fetch([id_of(0)])[0]
-    hub.hears(1, 2, 90_000.0)
+    hub.receive(1, 2, 90_000.0)
     retention = Retention(
         archive, hub.episode_store, SourceStore(archive, hub.episode_store), Retrieval([]), None, hub.metrics
     )
@@ -213,7 +218,7 @@ def test_examples_outlast_retention_and_a_change_of_the_checkpoint(archive: Even
     towers = changed._scorers[VGGISH.id].embed(CLIPS[[1, 2]])
     likely = changed.likely([event_before, event_before], list(towers))
     assert [[one.sound.name for one in own] for own in likely] == [["Bakery fan"], []]
-    assert hub.hears(2, 1, 94_000.0) is not None, "it is heard again when its only example is gone from the archive"
+    assert hub.receive(2, 1, 94_000.0) is not None, "it is detected though its only example is gone from the archive"
 
 
 def test_the_sound_of_an_example_outlasts_the_event_and_goes_with_the_name(
@@ -245,7 +250,7 @@ def test_the_sound_of_an_example_outlasts_the_event_and_goes_with_the_name(
 
 def test_a_disk_that_fails_keeps_no_sound_from_its_name(archive: EventStore, tmp_path: Path) -> None:
     hub = Hub(archive, NONE_FLAGGED, tmp_path / "clips")
-    hub.hears(0, source=1)
+    hub.receive(0, source=1)
     archive.client.hset(f"ew:event:{id_of(0)}", "clip", "demo/street-1/2026-06-01/gone.flac")
     sound = hub.names.add("Bakery fan", [id_of(0)])
     assert hub.names.examples([(sound.id, id_of(0))])[sound.id, id_of(0)].clip == ""
@@ -253,7 +258,7 @@ def test_a_disk_that_fails_keeps_no_sound_from_its_name(archive: EventStore, tmp
 
 def test_a_name_is_changed_and_its_examples_too(hub: Hub) -> None:
     for seq in range(3):
-        hub.hears(seq, source=seq, after_s=10.0 * seq)
+        hub.receive(seq, source=seq, after_s=10.0 * seq)
     sound = hub.names.add("fan", [id_of(0)])
     changed = hub.names.change(
         sound.id,
@@ -273,9 +278,9 @@ def test_a_name_is_changed_and_its_examples_too(hub: Hub) -> None:
 
 def test_what_cannot_be_a_named_sound_is_refused_with_the_reason(hub: Hub) -> None:
     for seq in range(EXAMPLES_LIMIT + 1):
-        hub.hears(seq, source=seq, after_s=10.0 * seq)
+        hub.receive(seq, source=seq, after_s=10.0 * seq)
     hub.names.add("Bakery fan", [id_of(0)])
-    with pytest.raises(NameTakenError, match="'Bakery fan' is the name of another sound at demo"):
+    with pytest.raises(NameTakenError, match="'Bakery fan' is the name of another sound"):
         hub.names.add("bakery FAN", [id_of(1)])
     with pytest.raises(NameTakenError, match="is the name of another sound"):
         hub.names.add("Bakery fan", [id_of(1)], site=ALL_SITES)
@@ -299,7 +304,7 @@ def test_events_of_a_model_without_identities_cannot_have_names(hub: Hub) -> Non
 
 
 def test_two_who_give_one_name_at_a_time_give_it_once(hub: Hub) -> None:
-    hub.hears(0, source=1)
+    hub.receive(0, source=1)
     refused: list[str] = []
     barrier = threading.Barrier(4)
 
@@ -320,7 +325,7 @@ def test_two_who_give_one_name_at_a_time_give_it_once(hub: Hub) -> None:
 
 
 def test_rows_that_cannot_be_read_are_left_out(hub: Hub) -> None:
-    hub.hears(0, source=1)
+    hub.receive(0, source=1)
     sound = hub.names.add("Bakery fan", [id_of(0)], treatment=Treatment("watched"))
     horn = hub.names.add("Horn", [id_of(0)], treatment=Treatment("watched"))
     store = hub.archive.client
@@ -328,7 +333,7 @@ def test_rows_that_cannot_be_read_are_left_out(hub: Hub) -> None:
     store.hset(f"ew:name:{horn.id}:example:{id_of(0)}", "space", "no/1")
     store.hset("ew:returns:demo/street-1", sound.id, b'{"times": 7}')
     store.incr("ew:names:version")
-    alert = hub.hears(1, 1, 4_000.0)
+    alert = hub.receive(1, 1, 4_000.0)
     assert alert is not None
     assert alert.name == "Bakery fan"
     assert set(hub.matcher.sounds()) == {sound.id, horn.id}

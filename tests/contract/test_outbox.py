@@ -1,4 +1,4 @@
-"""Outboxes and the teller on every store: nothing is lost, nothing is handed on twice, whoever dies."""
+"""Outboxes and the dispatcher on every store: nothing is lost or sent twice, whichever program dies."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ def raise_alerts(archive: EventStore, events: list[str]) -> None:
 
 
 def filled(archive: EventStore, count: int) -> Outbox:
-    """An outbox with so many messages about archived alerts."""
+    """An outbox with a given number of messages about archived alerts."""
     raise_alerts(archive, names(count))
     outbox = Outbox(archive.client, "ops")
     assert dispatcher(archive, outbox).dispatch_batch() == count
@@ -100,7 +100,7 @@ def test_held_alerts_go_out_as_one_message_once_whichever_hub_asks(archive: Even
     assert outbox.held_count() == 3
 
 
-def test_what_was_told_is_counted_for_a_day(archive: EventStore) -> None:
+def test_sent_messages_are_counted_for_a_day(archive: EventStore) -> None:
     outbox = filled(archive, 3)
     taken = outbox.claim("one")
     outbox.ack([taken[0].name], counted=taken[0].events, at=NOON)
@@ -158,9 +158,11 @@ def test_an_alert_is_handed_on_completed_to_all_who_want_it(archive: EventStore)
     assert known_names(archive.client) == ["ops", "urgent"]
 
 
-@pytest.mark.parametrize(("trouble", "told"), [(ValueError("our bug"), True), (UnavailableError("the store"), False)])
-def test_an_alert_that_cannot_be_completed_is_told_as_it_is_and_never_lost(
-    archive: EventStore, trouble: Exception, told: bool
+@pytest.mark.parametrize(
+    ("trouble", "reported"), [(ValueError("our bug"), True), (UnavailableError("the store"), False)]
+)
+def test_an_alert_that_cannot_be_completed_is_sent_as_it_is_and_never_lost(
+    archive: EventStore, trouble: Exception, reported: bool
 ) -> None:
     raise_alerts(archive, names(1))
     outbox = Outbox(archive.client, "ops")

@@ -1,4 +1,4 @@
-"""The pipeline on every store: what comes of messages handled together is what comes of them one by one."""
+"""The pipeline on every store: messages handled together give the same result as one by one."""
 
 import itertools
 from collections.abc import Iterator
@@ -63,7 +63,7 @@ def message(seq: int, sensor: str = "street-1") -> tuple[str, bytes]:
 
 
 def state() -> tuple[str, bytes]:
-    told = StateMessage.model_validate(
+    reported = StateMessage.model_validate(
         {
             "site": "demo",
             "sensor": "street-1",
@@ -75,7 +75,7 @@ def state() -> tuple[str, bytes]:
             "started_at": NOON,
         }
     )
-    return str(SensorTopic("demo", "street-1", "state")), encode_json(told)
+    return str(SensorTopic("demo", "street-1", "state")), encode_json(reported)
 
 
 def seen(handled: list[HandledMessage]) -> list[tuple[Outcome, list[str]]]:
@@ -94,7 +94,7 @@ def single(store: Store) -> Iterator[EventStore]:
 
 
 @pytest.mark.parametrize("knows", [True, False])
-def test_the_matches_of_an_alert_tell_the_source_where_the_model_knows_it(archive: EventStore, knows: bool) -> None:
+def test_the_matches_of_an_alert_report_the_source_where_the_model_knows_it(archive: EventStore, knows: bool) -> None:
     bare = replace(load(default_checkpoint(VGGISH.id)), identity=None)
     scorer = Scorer(identified(bare) if knows else bare)
     handled = list(pipeline(archive, Retrieval([scorer])).handle_all([message(n) for n in range(4)]))
@@ -136,21 +136,21 @@ def test_an_event_of_a_space_without_a_model_is_dead_lettered_alone(archive: Eve
     assert (letter.kind, letter.is_complete) == ("unsupported", True)
 
 
-def test_what_was_told_before_an_error_is_done_with_and_the_rest_can_be_handled_again(
+def test_what_was_reported_before_an_error_is_done_with_and_the_rest_can_be_handled_again(
     single: EventStore, store: Store
 ) -> None:
     hub = pipeline(single)
     bad = ("nonsense", b"?")
     batch = [message(0), bad, message(1), bad, message(2)]
     handled = hub.handle_all(batch)
-    told = [next(handled).outcome for _ in range(3)]
+    reported = [next(handled).outcome for _ in range(3)]
     single.wait_for_disk()
     store.kill()
     with pytest.raises(UnavailableError):
         next(handled)
     store.start()
-    assert told == [Outcome.ARCHIVED, Outcome.DEAD_LETTER, Outcome.ARCHIVED]
-    assert [one.outcome for one in hub.handle_all(batch[len(told) :])] == [Outcome.DEAD_LETTER, Outcome.ARCHIVED]
+    assert reported == [Outcome.ARCHIVED, Outcome.DEAD_LETTER, Outcome.ARCHIVED]
+    assert [one.outcome for one in hub.handle_all(batch[len(reported) :])] == [Outcome.DEAD_LETTER, Outcome.ARCHIVED]
     assert (single.count(), single.letters.count()) == (3, 2)
 
 
@@ -248,10 +248,10 @@ def test_a_store_that_goes_away_is_followed_again_when_it_is_back(store: Store, 
     assert str(stored(1).id) in set(reader.ids())
 
 
-def test_reconciling_tells_how_far_it_is(archive: EventStore) -> None:
+def test_reconciling_reports_how_far_it_is(archive: EventStore) -> None:
     list(pipeline(archive).handle_all([message(n) for n in range(5)]))
-    told: list[tuple[int, int]] = []
+    reported: list[tuple[int, int]] = []
     reader = Retrieval(SCORERS)
-    sync_index(archive, reader, lambda done, of: told.append((done, of)))
-    assert told[-1] == (5, 5)
-    assert np.all(np.diff([done for done, _ in told]) >= 0)
+    sync_index(archive, reader, lambda done, of: reported.append((done, of)))
+    assert reported[-1] == (5, 5)
+    assert np.all(np.diff([done for done, _ in reported]) >= 0)

@@ -1,4 +1,4 @@
-"""An error that nobody expected stops one message, and never those beside it, on every store."""
+"""An unexpected error stops one message, and never those beside it, on every store."""
 
 from collections.abc import Sequence
 
@@ -59,9 +59,9 @@ def test_one_poisonous_message_of_a_batch_is_set_aside_and_the_others_are_archiv
 ) -> None:
     metrics = HubMetrics(CollectorRegistry())
     hub = pipeline(archive, Faulty(step), metrics=metrics)
-    told = outcomes(hub, range(20))
+    reported = outcomes(hub, range(20))
     assert metrics.registry.get_sample_value("earwitness_hub_messages_quarantined_total") == 1
-    assert told == [Outcome.DEAD_LETTER if number == POISON else Outcome.ARCHIVED for number in range(20)]
+    assert reported == [Outcome.DEAD_LETTER if number == POISON else Outcome.ARCHIVED for number in range(20)]
     (letter,) = archive.letters.page()
     assert (letter.kind, letter.is_complete) == ("bug", True)
     assert "ZeroDivisionError: a fault of ours" in letter.reason

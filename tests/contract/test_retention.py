@@ -62,7 +62,7 @@ class Hub:
             archive, self.episode_store, sources, self.retrieval, AudioFileStore(root), self.metrics
         )
 
-    def hears(self, seq: int, *, after_s: float = 0.0) -> bool:
+    def receive(self, seq: int, *, after_s: float = 0.0) -> bool:
         """Send a clip of sound; whether it is archived with an alert."""
         noise = np.random.default_rng(1).normal(0, 0.1, RATE_HZ * 10).clip(-1, 1).astype(np.float32)
         sent = replace(event(seq, after_s=after_s), rate_hz=RATE_HZ, body=Flac(encode_flac(noise, RATE_HZ)))
@@ -106,12 +106,12 @@ def age(file: Path) -> None:
 
 
 def test_a_disk_that_fails_stops_no_event_and_no_alert(hub: Hub) -> None:
-    hub.hears(0)
+    hub.receive(0)
     break_(hub.root)
-    assert hub.hears(1, after_s=600.0), "an alert is raised"
+    assert hub.receive(1, after_s=600.0), "an alert is raised"
     assert hub.failures("write") == 1
     mend(hub.root)
-    assert hub.hears(2, after_s=1200.0)
+    assert hub.receive(2, after_s=1200.0)
     sound = {one.id.seq: bool(one.clip) for one in hub.archive.events()}
     assert sound == {0: True, 1: False, 2: True}
     assert hub.failures("write") == 1
@@ -119,7 +119,7 @@ def test_a_disk_that_fails_stops_no_event_and_no_alert(hub: Hub) -> None:
 
 def test_old_events_are_removed_while_the_disk_fails_and_their_sound_once_it_works(hub: Hub) -> None:
     for seq in range(3):
-        hub.hears(seq, after_s=3600.0 * seq)
+        hub.receive(seq, after_s=3600.0 * seq)
     break_(hub.root)
     hub.retention.expire(NOON + timedelta(hours=2))
     assert [one.id.seq for one in hub.archive.events()] == [2]
@@ -131,7 +131,7 @@ def test_old_events_are_removed_while_the_disk_fails_and_their_sound_once_it_wor
 
 
 def test_a_sweep_that_fails_is_made_again_and_otherwise_one_a_day(hub: Hub) -> None:
-    hub.hears(0)
+    hub.receive(0)
     (folder,) = {file.parent for file in hub.root.rglob("*.flac")}
     for file in hub.root.rglob("*.flac"):
         age(file)
@@ -152,7 +152,7 @@ def test_a_sweep_that_fails_is_made_again_and_otherwise_one_a_day(hub: Hub) -> N
 
 
 def test_a_sweep_leaves_alone_what_may_be_needed(hub: Hub) -> None:
-    hub.hears(0)
+    hub.receive(0)
     (kept,) = hub.root.rglob("*.flac")
     young = kept.with_name("demo.street-1.boot.8.flac")
     shutil.copy(kept, young)

@@ -31,7 +31,7 @@ START_MS = 1_780_000_000_000
 PLACES = ("demo/street-1", "demo/street-10", "a-b/street-1")
 
 Make = Callable[[int], Backend]
-"""An empty backend that scores so many candidates."""
+"""An empty backend that scores a given number of candidates."""
 Towers = npt.NDArray[np.float32]
 
 
@@ -183,7 +183,7 @@ def test_queries_by_different_ways_are_answered_in_their_order(
         assert_same(found, naive(scorer, query, towers))
 
 
-def test_a_match_tells_about_its_event(backend: Backend, scorer: Scorer, towers: Towers) -> None:
+def test_a_match_describes_its_event(backend: Backend, scorer: Scorer, towers: Towers) -> None:
     entries = fill(backend, towers, 20)
     (found,) = backend.search([Query(towers[4], 20)])
     by_event = {entry.event: row for row, entry in enumerate(entries)}
@@ -328,7 +328,7 @@ def test_a_batch_answers_as_its_queries_one_by_one(backend: Backend, towers: Tow
         assert_same(together, [(match.event, match.rank) for match in one])
 
 
-def test_any_valid_name_of_a_place_is_told_from_any_other(backend: Backend, towers: Towers) -> None:
+def test_any_valid_name_of_a_place_is_distinguished_from_any_other(backend: Backend, towers: Towers) -> None:
     places = [
         "0/0",
         "a-/b",

@@ -22,7 +22,7 @@ from shared.feature_space import EARWITNESS_SMALL, LOGMEL, VGGISH
 from shared.messages import AlertMessage, MatchMessage
 from shared.synthetic_scene import SoundCast, mix_scene
 from shared.taxonomy import CATEGORIES
-from tests.contract.test_casebook import MONDAY, event
+from tests.contract.test_episode_store import MONDAY, event
 from tests.values import stored
 
 SAW = CATEGORIES.index("powered-saw")
@@ -34,8 +34,8 @@ def scorer() -> Scorer:
 
 
 @pytest.fixture(scope="module")
-def heard(scorer: Scorer) -> list[StoredEvent]:
-    """Two saws and a dog, as the shipped network hears them."""
+def embedded_events(scorer: Scorer) -> list[StoredEvent]:
+    """Two saws and a dog, embedded by the shipped network."""
     rng = np.random.default_rng(3)
     extractor = load_extractor(EARWITNESS_SMALL.id, Path())
     cast = SoundCast.drawn(3, per_category=1)
@@ -58,9 +58,9 @@ def explainer(archive: EventStore, scorer: Scorer, threshold: float = 0.3) -> Ma
 
 
 def test_two_saws_match_because_of_the_saw_and_would_not_without(
-    archive: EventStore, scorer: Scorer, heard: list[StoredEvent]
+    archive: EventStore, scorer: Scorer, embedded_events: list[StoredEvent]
 ) -> None:
-    why = explainer(archive, scorer).explain(heard[1], heard[0])
+    why = explainer(archive, scorer).explain(embedded_events[1], embedded_events[0])
     assert why.lead == "powered-saw"
     assert why.match_probability > why.threshold == 0.3
     assert [row.category for row in why.categories] == list(CATEGORIES)
@@ -70,13 +70,15 @@ def test_two_saws_match_because_of_the_saw_and_would_not_without(
     assert why.frames.max() == why.match_frames.max() == pytest.approx(1.0)
 
 
-def test_a_saw_and_a_dog_are_no_match(archive: EventStore, scorer: Scorer, heard: list[StoredEvent]) -> None:
-    why = explainer(archive, scorer).explain(heard[2], heard[0])
+def test_a_saw_and_a_dog_are_no_match(
+    archive: EventStore, scorer: Scorer, embedded_events: list[StoredEvent]
+) -> None:
+    why = explainer(archive, scorer).explain(embedded_events[2], embedded_events[0])
     assert why.match_probability < 0.3
     assert why.lead != "powered-saw"
 
 
-def test_attention_is_told_of_every_kind_of_network(archive: EventStore) -> None:
+def test_attention_is_reported_of_every_kind_of_network(archive: EventStore) -> None:
     for path, space in ((default_checkpoint(LOGMEL.id), LOGMEL), (baseline_checkpoint(VGGISH.id, "paper"), VGGISH)):
         own = replace(stored(0), space=space.id, features=np.full(space.shape, 128, np.uint8), presence=(0.5,) * 8)
         drawn = explainer(archive, Scorer(load(path))).attention(own)
@@ -85,10 +87,10 @@ def test_attention_is_told_of_every_kind_of_network(archive: EventStore) -> None
 
 
 def test_events_of_different_feature_spaces_are_not_compared(
-    archive: EventStore, scorer: Scorer, heard: list[StoredEvent]
+    archive: EventStore, scorer: Scorer, embedded_events: list[StoredEvent]
 ) -> None:
     with pytest.raises(InvalidError, match="cannot be compared"):
-        explainer(archive, scorer).explain(heard[0], event(9, MONDAY))
+        explainer(archive, scorer).explain(embedded_events[0], event(9, MONDAY))
 
 
 def alert(of: StoredEvent, match: StoredEvent) -> AlertMessage:
@@ -110,28 +112,34 @@ def alert(of: StoredEvent, match: StoredEvent) -> AlertMessage:
 
 
 def test_a_candidate_in_the_shadow_states_what_it_thinks_of_an_alert(
-    archive: EventStore, scorer: Scorer, heard: list[StoredEvent]
+    archive: EventStore, scorer: Scorer, embedded_events: list[StoredEvent]
 ) -> None:
-    archive.add_many(heard)
+    archive.add_many(embedded_events)
     shadow = ShadowModel(archive, scorer)
     saws, dog = (
-        shadow.match_probability(alert(heard[1], heard[0])),
-        shadow.match_probability(alert(heard[2], heard[0])),
+        shadow.match_probability(alert(embedded_events[1], embedded_events[0])),
+        shadow.match_probability(alert(embedded_events[2], embedded_events[0])),
     )
     assert saws is not None
     assert dog is not None
-    assert saws == pytest.approx(explainer(archive, scorer).explain(heard[1], heard[0]).match_probability, abs=0.02)
+    assert saws == pytest.approx(
+        explainer(archive, scorer).explain(embedded_events[1], embedded_events[0]).match_probability, abs=0.02
+    )
     assert dog < 0.1 < saws
     assert (
-        ShadowModel(archive, Scorer(load(default_checkpoint(VGGISH.id)))).match_probability(alert(heard[1], heard[0]))
+        ShadowModel(archive, Scorer(load(default_checkpoint(VGGISH.id)))).match_probability(
+            alert(embedded_events[1], embedded_events[0])
+        )
         is None
     )
-    assert shadow.match_probability(alert(event(77, MONDAY), heard[0])) is None, "that event is not there"
+    assert shadow.match_probability(alert(event(77, MONDAY), embedded_events[0])) is None, "that event is not there"
 
 
-def test_a_category_that_is_not_shared_has_no_likeness(scorer: Scorer, heard: list[StoredEvent]) -> None:
+def test_a_category_that_is_not_shared_has_no_match_probability(
+    scorer: Scorer, embedded_events: list[StoredEvent]
+) -> None:
     retrieval = Retrieval([scorer])
-    matches = retrieval.compare(heard[1], [heard[0], heard[2]])
+    matches = retrieval.compare(embedded_events[1], [embedded_events[0], embedded_events[2]])
     plain, shared = (
         retrieval.match_probability(EARWITNESS_SMALL.id, matches),
         retrieval.match_probability(EARWITNESS_SMALL.id, matches, 0.5),

@@ -1,4 +1,4 @@
-"""Sources on every store: filed once whatever is repeated, by whom and in what order; said, expired, made anew."""
+"""Sources on every store: filed once whatever is repeated, by whom and in what order; judged, expired, renewed."""
 
 import threading
 from collections.abc import Callable
@@ -33,7 +33,7 @@ from hub.store.source_verdicts import SourceVerdicts
 from hub.store.sources import SourceStore
 from shared.feature_space import VGGISH
 from shared.messages import AlertMessage
-from tests.sources import DOG, MONDAY, conclude, heard, retrieval
+from tests.sources import DOG, MONDAY, conclude, retrieval, source_event
 
 PLACES = SensorMap({}, 200.0, ZoneInfo("UTC"))
 
@@ -53,10 +53,10 @@ class World:
         self.completer = SourceCompleter(self.filer, self.store, self.histories)
         self.verdicts = SourceVerdicts(self.store, self.episode_store)
 
-    def hears(self, *events: StoredEvent, match: StoredEvent | None = None) -> list[AlertMessage]:
+    def receive(self, *events: StoredEvent, match: StoredEvent | None = None) -> list[AlertMessage]:
         """Conclude events; the alerts that they raise."""
-        told = [conclude(self.archive, self.episode_store, PLACES, [event], match) for event in events]
-        return [alert for (alert,) in told if alert is not None]
+        reported = [conclude(self.archive, self.episode_store, PLACES, [event], match) for event in events]
+        return [alert for (alert,) in reported if alert is not None]
 
     def files(self) -> None:
         """File all that is due."""
@@ -98,8 +98,10 @@ def names(*seqs: int, sensor: str = "s1") -> frozenset[str]:
 
 
 def test_episodes_of_two_sources_are_two_sources_across_sensors(world: World) -> None:
-    world.hears(heard(0, 1, at(0)), heard(1, 2, at(1)), heard(2, 1, at(2)), heard(3, 2, at(3)))
-    world.hears(heard(0, 1, at(4), sensor="s2"))
+    world.receive(
+        source_event(0, 1, at(0)), source_event(1, 2, at(1)), source_event(2, 1, at(2)), source_event(3, 2, at(3))
+    )
+    world.receive(source_event(0, 1, at(4), sensor="s2"))
     assert world.store.newest() == []
     world.files()
     assert world.groups() == {names(0, 2) | names(0, sensor="s2"), names(1, 3)}
@@ -118,7 +120,7 @@ def test_episodes_of_two_sources_are_two_sources_across_sensors(world: World) ->
 
 def test_a_backlog_is_filed_in_steps(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hub.alerting.source_filing.AT_ONCE", 64)
-    world.hears(*(heard(n, n % 2, at(0) + timedelta(hours=n)) for n in range(70)))
+    world.receive(*(source_event(n, n % 2, at(0) + timedelta(hours=n)) for n in range(70)))
     world.filer.step()
     assert world.archive.client.zcard(keys.SOURCES_DUE) == 6
     assert world.filer.step() == 1.0
@@ -142,7 +144,7 @@ def test_an_alert_waits_for_no_more_episodes_than_are_filed_at_once(
 
 def edited(world: World, count: int, work: Callable[[Drawer], None], most: int = 200) -> set[frozenset[str]]:
     """File some dogs, each another one, and do something more in the same transaction; the sources then."""
-    world.hears(*(heard(n, n, at(n)) for n in range(count)))
+    world.receive(*(source_event(n, n, at(n)) for n in range(count)))
     due = world.store.due(0, count)
     episodes = [one for one in world.store.standing(due).values() if isinstance(one, Episode)]
 
@@ -167,14 +169,14 @@ def test_a_source_that_becomes_a_part_of_another_as_it_opens_loses_no_episode(wo
     assert edited(world, 3, joined) == {names(0, 1), names(2)}
 
 
-def test_a_source_that_is_given_up_as_it_opens_leaves_nothing(world: World) -> None:
+def test_a_source_that_is_abandoned_as_it_opens_leaves_nothing(world: World) -> None:
     assert edited(world, 3, lambda _drawer: None, most=1) == {names(2)}
     assert len(list(world.archive.client.scan_iter(keys.source_episodes("*")))) == 1
     assert world.archive.client.hlen(keys.source_members("demo")) == 1
 
 
 def test_sources_are_of_one_site(world: World) -> None:
-    world.hears(heard(0, 1, at(0)), heard(0, 1, at(1), site="other"))
+    world.receive(source_event(0, 1, at(0)), source_event(0, 1, at(1), site="other"))
     world.files()
     assert len(world.groups()) == 2
     assert [one.group.site for one in world.store.newest(site="other")] == ["other"]
@@ -182,7 +184,7 @@ def test_sources_are_of_one_site(world: World) -> None:
 
 
 def test_sources_come_in_pages(world: World) -> None:
-    world.hears(*(heard(n, n, at(n)) for n in range(5)))
+    world.receive(*(source_event(n, n, at(n)) for n in range(5)))
     world.files()
     first = world.store.newest(limit=3)
     rest = world.store.newest(limit=3, before=(first[-1].source.last_ms, first[-1].id))
@@ -190,9 +192,9 @@ def test_sources_come_in_pages(world: World) -> None:
 
 
 def test_repeats_and_filing_again_count_nothing_twice(world: World) -> None:
-    clips = [heard(0, 1, at(0)), heard(1, 1, at(1))]
+    clips = [source_event(0, 1, at(0)), source_event(1, 1, at(1))]
     for _ in range(2):
-        world.hears(*clips)
+        world.receive(*clips)
         world.files()
     world.filer.file([*names(0, 1)])
     assert world.groups() == {names(0, 1)}
@@ -203,7 +205,7 @@ def test_repeats_and_filing_again_count_nothing_twice(world: World) -> None:
 
 def test_two_hubs_file_each_episode_once(archive: EventStore) -> None:
     hubs = [World(archive), World(archive)]
-    hubs[0].hears(*(heard(n, n % 3, at(n)) for n in range(30)))
+    hubs[0].receive(*(source_event(n, n % 3, at(n)) for n in range(30)))
     threads = [threading.Thread(target=hub.files) for hub in hubs]
     for thread in threads:
         thread.start()
@@ -213,21 +215,21 @@ def test_two_hubs_file_each_episode_once(archive: EventStore) -> None:
     assert sorted(one.source.size for one in hubs[0].store.newest()) == [10, 10, 10]
 
 
-def test_a_clearer_clip_of_another_source_files_an_episode_anew(world: World) -> None:
-    world.hears(heard(0, 1, at(0)), heard(1, 2, at(1), dog=0.6))
+def test_a_clearer_clip_of_another_source_files_an_episode_again(world: World) -> None:
+    world.receive(source_event(0, 1, at(0)), source_event(1, 2, at(1), dog=0.6))
     world.files()
     assert len(world.groups()) == 2
-    world.hears(heard(2, 1, at(1) + timedelta(seconds=10), dog=0.9))
+    world.receive(source_event(2, 1, at(1) + timedelta(seconds=10), dog=0.9))
     world.files()
     assert world.groups() == {names(0, 1)}
     assert world.store.newest()[0].source.size == 2
 
 
 def test_a_late_clip_that_ties_two_episodes_leaves_one_in_the_source(world: World) -> None:
-    world.hears(heard(0, 1, at(0)), heard(1, 1, at(0) + timedelta(seconds=120)))
+    world.receive(source_event(0, 1, at(0)), source_event(1, 1, at(0) + timedelta(seconds=120)))
     world.files()
     assert world.groups() == {names(0, 1)}
-    world.hears(heard(2, 1, at(0) + timedelta(seconds=60)))
+    world.receive(source_event(2, 1, at(0) + timedelta(seconds=60)))
     world.files()
     (episode,) = world.episode_store.episodes()
     assert world.groups() == {frozenset({episode.id})}
@@ -235,20 +237,20 @@ def test_a_late_clip_that_ties_two_episodes_leaves_one_in_the_source(world: Worl
 
 
 def test_a_late_clip_before_an_episode_moves_its_beginning(world: World) -> None:
-    world.hears(heard(0, 1, at(0)), heard(1, 1, at(5)))
-    world.hears(heard(2, 1, at(0) - timedelta(seconds=50)))
+    world.receive(source_event(0, 1, at(0)), source_event(1, 1, at(5)))
+    world.receive(source_event(2, 1, at(0) - timedelta(seconds=50)))
     world.files()
     (one,) = world.store.newest()
     assert one.first_ms == to_ms(at(0)) - 50_000
     assert [e.opened_ms for e in world.store.episodes(one.id)] == [to_ms(at(5)), to_ms(at(0)) - 50_000]
 
 
-def test_an_alert_tells_how_often_its_source_was_heard(world: World) -> None:
+def test_an_alert_reports_how_often_its_source_was_detected(world: World) -> None:
     days = [0, 1, 2, 3, 4, 7, 8]
-    alerts = world.hears(*(heard(n, 1, at(day)) for n, day in enumerate(days)))
-    alerts += world.hears(heard(100, 2, at(8, 15)))
-    told = [world.completer.complete(alert).source for alert in alerts]
-    known, new = told[-2], told[-1]
+    alerts = world.receive(*(source_event(n, 1, at(day)) for n, day in enumerate(days)))
+    alerts += world.receive(source_event(100, 2, at(8, 15)))
+    reported = [world.completer.complete(alert).source for alert in alerts]
+    known, new = reported[-2], reported[-1]
     assert known is not None
     assert new is not None
     assert (known.new, known.times, known.days, known.since) == (False, 7, 7, at(0))
@@ -259,27 +261,27 @@ def test_an_alert_tells_how_often_its_source_was_heard(world: World) -> None:
 
 
 def test_what_goes_on_after_a_pause_or_at_another_sensor_is_one_time(world: World) -> None:
-    world.hears(heard(0, 1, at(0)), heard(1, 1, at(0) + timedelta(minutes=20)))
-    (alert,) = world.hears(heard(0, 1, at(0) + timedelta(minutes=25), sensor="s2"))
-    told = world.completer.complete(alert).source
-    assert told is not None
-    assert (told.times, told.new, told.since) == (1, True, at(0))
+    world.receive(source_event(0, 1, at(0)), source_event(1, 1, at(0) + timedelta(minutes=20)))
+    (alert,) = world.receive(source_event(0, 1, at(0) + timedelta(minutes=25), sensor="s2"))
+    reported = world.completer.complete(alert).source
+    assert reported is not None
+    assert (reported.times, reported.new, reported.since) == (1, True, at(0))
 
 
 def test_before_an_alert_only_what_its_source_is_compared_with_is_filed(world: World) -> None:
-    world.hears(heard(0, 1, at(0)), heard(0, 1, at(0), site="other"))
-    (alert,) = world.hears(heard(1, 1, at(1)))
-    told = world.completer.complete(alert).source
-    assert told is not None
-    assert told.times == 2
+    world.receive(source_event(0, 1, at(0)), source_event(0, 1, at(0), site="other"))
+    (alert,) = world.receive(source_event(1, 1, at(1)))
+    reported = world.completer.complete(alert).source
+    assert reported is not None
+    assert reported.times == 2
     assert world.store.due(0, 10) == [f"other.s1.boot.0.{DOG}"]
     world.files()
     assert world.store.due(0, 10) == []
 
 
-def test_an_alert_without_an_identity_tells_of_no_source(archive: EventStore) -> None:
+def test_an_alert_without_an_identity_has_no_source(archive: EventStore) -> None:
     world = World(archive, Retrieval([Scorer(replace(load(default_checkpoint(VGGISH.id)), identity=None))]))
-    (alert,) = world.hears(heard(0, 1, at(0)))
+    (alert,) = world.receive(source_event(0, 1, at(0)))
     assert world.completer.complete(alert) == alert
     world.files()
     assert world.groups() == set()
@@ -289,26 +291,26 @@ def test_an_alert_without_an_identity_tells_of_no_source(archive: EventStore) ->
 def test_verdicts_join_and_part_sources(world: World, archive: EventStore) -> None:
     learner = ThresholdTuner(archive, world.episode_store, max_false_alerts_per_day=1.0, start=0.5, history_days=30)
     feedback = FeedbackService(archive, world.episode_store, learner, world.verdicts)
-    past = heard(0, 1, at(0))
-    world.hears(past, heard(1, 1, at(1)))
-    (alert,) = world.hears(heard(2, 2, at(2)), match=past)
+    past = source_event(0, 1, at(0))
+    world.receive(past, source_event(1, 1, at(1)))
+    (alert,) = world.receive(source_event(2, 2, at(2)), match=past)
     world.files()
     assert world.groups() == {names(0, 1), names(2)}
     feedback.submit(alert=alert, match=str(past.id), verdict="same")
     assert world.groups() == {names(0, 1, 2)}
-    world.hears(heard(3, 2, at(3)), heard(4, 1, at(4)))
+    world.receive(source_event(3, 2, at(3)), source_event(4, 1, at(4)))
     world.files()
     assert world.groups() == {names(0, 1, 2, 3, 4)}
     feedback.submit(alert=alert, match=str(past.id), verdict="different")
     assert world.groups() == {names(0, 1, 4), names(2, 3)}
-    world.hears(heard(5, 2, at(5)), heard(6, 1, at(6)))
+    world.receive(source_event(5, 2, at(5)), source_event(6, 1, at(6)))
     world.files()
     assert world.groups() == {names(0, 1, 4, 6), names(2, 3, 5)}
 
 
 def test_different_of_a_whole_alert_takes_its_episode_out(world: World) -> None:
-    world.hears(heard(0, 1, at(0)), heard(1, 1, at(1)))
-    (alert,) = world.hears(heard(2, 1, at(2)))
+    world.receive(source_event(0, 1, at(0)), source_event(1, 1, at(1)))
+    (alert,) = world.receive(source_event(2, 1, at(2)))
     world.files()
     world.verdicts.take(alert, None, same=True)
     assert world.groups() == {names(0, 1, 2)}
@@ -318,7 +320,7 @@ def test_different_of_a_whole_alert_takes_its_episode_out(world: World) -> None:
 
 
 def test_an_old_id_leads_to_the_source_that_it_became_a_part_of(world: World) -> None:
-    world.hears(heard(0, 1, at(0)), heard(1, 1, at(1)), heard(2, 2, at(2)))
+    world.receive(source_event(0, 1, at(0)), source_event(1, 1, at(1)), source_event(2, 2, at(2)))
     world.files()
     before = {one.episodes: one.id for one in world.store.newest()}
     joined = world.verdicts.join(before[1], before[2])
@@ -329,7 +331,12 @@ def test_an_old_id_leads_to_the_source_that_it_became_a_part_of(world: World) ->
 
 
 def test_episodes_and_sources_expire_but_kept_ones_stay_and_are_known_again(world: World) -> None:
-    world.hears(heard(0, 1, at(0)), heard(1, 2, at(0, 9)), heard(2, 3, at(0, 10)), heard(3, 3, at(20)))
+    world.receive(
+        source_event(0, 1, at(0)),
+        source_event(1, 2, at(0, 9)),
+        source_event(2, 3, at(0, 10)),
+        source_event(3, 3, at(20)),
+    )
     world.files()
     kept = world.store.members([*names(0)])[next(iter(names(0)))].source
     world.store.keep(kept)
@@ -340,19 +347,19 @@ def test_episodes_and_sources_expire_but_kept_ones_stay_and_are_known_again(worl
     assert world.store.expire(before_ms) == 1
     assert {one.episodes for one in world.store.newest()} == {0, 1}
     assert world.archive.client.hlen(keys.source_members("demo")) == 1
-    world.hears(heard(4, 1, at(21)))
+    world.receive(source_event(4, 1, at(21)))
     world.files()
     assert world.store.members([*names(4)])[next(iter(names(4)))].source == kept
     assert world.store.expire(before_ms) == 0
 
 
-def test_another_checkpoint_makes_identities_anew_and_sources_go_on(archive: EventStore) -> None:
+def test_another_checkpoint_makes_identities_again_and_sources_go_on(archive: EventStore) -> None:
     old, new = World(archive), World(archive, retrieval(seed=7))
-    old.hears(*(heard(n, n % 2, at(n)) for n in range(6)))
+    old.receive(*(source_event(n, n % 2, at(n)) for n in range(6)))
     old.files()
     before = old.groups()
     ids = {one.id for one in old.store.newest()}
-    old.hears(heard(6, 0, at(6)))
+    old.receive(source_event(6, 0, at(6)))
     new.files()
     assert archive.client.zcard(keys.SOURCES_DUE) == 1, "the other checkpoint filed lately"
     archive.client.delete(*archive.client.keys(keys.sources_network("*")))
@@ -366,17 +373,17 @@ def test_another_checkpoint_makes_identities_anew_and_sources_go_on(archive: Eve
 
 def test_a_source_whose_clips_are_gone_keeps_its_history_and_nothing_joins_it(archive: EventStore) -> None:
     old, new = World(archive), World(archive, retrieval(seed=7))
-    old.hears(heard(0, 1, at(0)), heard(1, 1, at(1)))
+    old.receive(source_event(0, 1, at(0)), source_event(1, 1, at(1)))
     old.files()
     archive.delete_before(at(2))
     archive.client.delete(*archive.client.keys(keys.sources_network("*")))
-    new.hears(heard(2, 1, at(3)))
+    new.receive(source_event(2, 1, at(3)))
     new.files()
     assert new.groups() == {names(0, 1), names(2)}
 
 
 def test_a_damaged_row_is_left_out(world: World) -> None:
-    world.hears(heard(0, 1, at(0)), heard(1, 2, at(1)))
+    world.receive(source_event(0, 1, at(0)), source_event(1, 2, at(1)))
     world.files()
     client: redis.Redis = world.archive.client
     first, second = (one.id for one in world.store.newest())
@@ -384,6 +391,6 @@ def test_a_damaged_row_is_left_out(world: World) -> None:
     assert [one.id for one in world.store.newest()] == [second]
     assert world.store.get(first) is None
     assert set(world.store.members([*names(0, 1)])) == names(0)
-    world.hears(heard(2, 2, at(2)))
+    world.receive(source_event(2, 2, at(2)))
     world.files()
     assert len(world.store.newest()) == 2

@@ -57,7 +57,7 @@ class Fault:
 
 @dataclass(slots=True)
 class Report:
-    """What came of a run.
+    """The result of a run.
 
     `sent` are the events that sensors put in their spools. `recovery_s` holds, by kind of fault, the median and the
     longest time from a fault's end until something of every sensor that was up was archived again.
@@ -166,13 +166,13 @@ class Chaos:
     Args:
         network: that is struck; started.
         rng: decides what happens, and when.
-        say: takes lines of progress.
+        log_line: receives lines of progress.
     """
 
-    def __init__(self, network: Network, rng: random.Random, say: Callable[[str], None]) -> None:
+    def __init__(self, network: Network, rng: random.Random, log_line: Callable[[str], None]) -> None:
         self._network = network
         self._rng = rng
-        self._say = say
+        self._print_line = log_line
         self._archive = EventStore(network.store.url, timeout_s=1.0)
         self._current: dict[str, tuple[Fault, float]] = {}
         self._waiting: list[_Recovery] = []
@@ -180,7 +180,7 @@ class Chaos:
         self.recovery: dict[str, list[float]] = defaultdict(list)
 
     def run(self, seconds: float, pause_s: tuple[float, float]) -> None:
-        """Strike for so long, one fault after the other and some at once; then end all of them."""
+        """Inject faults for a time, one after the other and some at once; then end all of them."""
         faults, until = faults_of(self._network), time.monotonic() + seconds
         next_at = time.monotonic() + pause_s[1]
         while time.monotonic() < until:
@@ -209,14 +209,14 @@ class Chaos:
         try:
             eventually(lambda: self._archive.count() >= sent, _RECOVERED_WITHIN_S, f"{sent} events are archived")
         except AssertionError as error:
-            self._say(str(error))
+            self._print_line(str(error))
 
     def count(self, report: Report) -> Report:
         """Compare what was sent with what is archived."""
         archive, sensors = self._archive, self._network.sensors
         ids = [event for page in archive.ids() for event in page]
         alerts = archive.alerts.newest(limit=1_000_000)
-        told = Counter((alert.site, alert.sensor, alert.episode) for alert in alerts if alert.episode)
+        reported = Counter((alert.site, alert.sensor, alert.episode) for alert in alerts if alert.episode)
         report.faults, report.kinds = sum(self.struck.values()), dict(sorted(self.struck.items()))
         report.sent = sum(sensor.captured() for sensor in sensors)
         report.archived, report.dead_letters = len(ids), archive.letters.count()
@@ -224,7 +224,7 @@ class Chaos:
         counted = sum(sensor.events for sensor in archive.sensors.all())
         report.doubled = len(ids) - len(set(ids)) + max(0, counted - report.archived)
         report.alerts = len(alerts)
-        report.alerts_repeated = sum(times - 1 for times in told.values())
+        report.alerts_repeated = sum(times - 1 for times in reported.values())
         report.recovery_s = {
             kind: {"median": round(statistics.median(times), 1), "most": round(max(times), 1)}
             for kind, times in sorted(self.recovery.items())
@@ -232,11 +232,11 @@ class Chaos:
         return report
 
     def _begin(self, fault: Fault) -> None:
-        self._say(f"begin {fault.name}")
+        self._print_line(f"begin {fault.name}")
         try:
             fault.begin()
         except (redis.RedisError, OSError) as error:
-            self._say(f"{fault.name} could not begin: {error}")
+            self._print_line(f"{fault.name} could not begin: {error}")
             return
         self._current[fault.part] = (fault, time.monotonic() + self._rng.uniform(*fault.lasts_s))
         self.struck[_kind(fault)] += 1
@@ -250,7 +250,7 @@ class Chaos:
                 time.sleep(_TICK_S)
             else:
                 break
-        self._say(f"end {fault.name}")
+        self._print_line(f"end {fault.name}")
         self._waiting.append(_Recovery(_kind(fault), time.monotonic()))
 
     def _look(self) -> None:
@@ -275,7 +275,7 @@ def _kind(fault: Fault) -> str:
     )
 
 
-def run(folder: Path, *, minutes: float, seed: int, speed: float, say: Callable[[str], None]) -> Report:
+def run(folder: Path, *, minutes: float, seed: int, speed: float, log_line: Callable[[str], None]) -> Report:
     """Run the network for some minutes, strike it, and count."""
     rng = random.Random(seed)
     network = Network(folder, minutes, speed, seed)
@@ -283,7 +283,7 @@ def run(folder: Path, *, minutes: float, seed: int, speed: float, say: Callable[
         network.start()
         for hub in network.hubs:
             eventually(hub.ready, 120, f"a hub answers; its log is {hub.folder / 'log'}")
-        chaos = Chaos(network, rng, say)
+        chaos = Chaos(network, rng, log_line)
         chaos.run(60 * minutes, (3.0, 16.0))
         chaos.settle()
         return chaos.count(Report(minutes, seed))
@@ -301,16 +301,16 @@ def main() -> int:
     arguments = parser.parse_args()
     started = time.monotonic()
 
-    def say(line: str) -> None:
+    def log_line(line: str) -> None:
         print(f"{time.monotonic() - started:6.1f} s  {line}", file=sys.stderr, flush=True)  # noqa: T201
 
     options: dict[str, Any] = {"minutes": arguments.minutes, "seed": arguments.seed, "speed": arguments.speed}
     if arguments.folder is not None:
         arguments.folder.mkdir(parents=True, exist_ok=True)
-        report = run(arguments.folder, say=say, **options)
+        report = run(arguments.folder, log_line=log_line, **options)
     else:
         with tempfile.TemporaryDirectory(prefix="earwitness-chaos-") as folder:
-            report = run(Path(folder), say=say, **options)
+            report = run(Path(folder), log_line=log_line, **options)
     print(json.dumps(asdict(report)))  # noqa: T201
     return 0 if report.good else 1
 

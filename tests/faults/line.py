@@ -13,7 +13,7 @@ _CHUNK = 65_536
 
 
 class Line:
-    """Forwards every connection on `port` to a loopback port, until told otherwise.
+    """Forwards every connection on `port` to a loopback port, until changed.
 
     Args:
         target: port that connections are forwarded to.

@@ -55,7 +55,7 @@ class Clock:
     Without `FAKETIME` it cannot be moved.
 
     Args:
-        file: says how far the clock is off; made here.
+        file: contains the error of the clock; made here.
     """
 
     def __init__(self, file: Path) -> None:

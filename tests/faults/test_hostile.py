@@ -57,7 +57,7 @@ def topic(sensor: str, kind: Any = "event") -> str:
 
 
 def state(**report: object) -> bytes:
-    told = StateMessage(
+    reported = StateMessage(
         site="demo",
         sensor="bad",
         boot="boot",
@@ -67,7 +67,7 @@ def state(**report: object) -> bytes:
         software="1",
         started_at=NOON,
     )
-    fields = json.loads(encode_json(told))
+    fields = json.loads(encode_json(reported))
     fields["report"] = {"at": NOON.isoformat(), "waiting": 1, "spool": 0.5, "dropped": 0} | report
     return json.dumps(fields, default=str).encode()
 

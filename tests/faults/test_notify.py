@@ -1,4 +1,4 @@
-"""Receivers and hubs that die while alerts are told: each arrives, in order, or is a dead letter with its reason."""
+"""Receivers and hubs that die while alerts are sent: each arrives, in order, or is a dead letter with its reason."""
 
 import json
 import threading
@@ -24,7 +24,7 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture
 def hub(tmp_path: Path, broker: Broker, store: Store, receiver: Receiver) -> Iterator[TellingHub]:
-    """A hub that tells two webhooks, of which nothing but the receiver's answers slows the first."""
+    """A hub that sends to two webhooks, of which nothing but the receiver's answers slows the first."""
     config = tmp_path / "hub.toml"
     config.write_text(f"""
 [notify.webhooks.ops]
@@ -56,14 +56,14 @@ def raise_alerts(archive: EventStore, first: int, end: int) -> None:
     archive.mark_processed([(EventId.parse(name), alert(name)) for name in names(first, end)])
 
 
-def told(posts: list[Posted], path: str = "/ops") -> list[str]:
+def sent_alert_ids(posts: list[Posted], path: str = "/ops") -> list[str]:
     return [one["event"] for post in posts if post.path == path for one in json.loads(post.body)["alerts"]]
 
 
 @pytest.mark.usefixtures("hub")
-def test_a_receiver_that_was_down_is_told_all_once_and_in_order(archive: EventStore, receiver: Receiver) -> None:
+def test_a_receiver_that_was_down_gets_all_once_and_in_order(archive: EventStore, receiver: Receiver) -> None:
     raise_alerts(archive, 0, 5)
-    eventually(lambda: told(receiver.taken) == names(0, 5), 20, "the first are told")
+    eventually(lambda: sent_alert_ids(receiver.taken) == names(0, 5), 20, "the first are sent")
     receiver.stop()
     outbox = Outbox(archive.client, "ops")
     raise_alerts(archive, 5, 30)
@@ -72,11 +72,11 @@ def test_a_receiver_that_was_down_is_told_all_once_and_in_order(archive: EventSt
     with receiving(receiver.port) as again:
         eventually(lambda: outbox.count() == 0, 60, "nothing waits")
         eventually(lambda: Outbox(archive.client, "other").count() == 0, 60, "nor for the other")
-    assert told(again.posted) == told(again.posted, "/other") == names(5, 30)
+    assert sent_alert_ids(again.posted) == sent_alert_ids(again.posted, "/other") == names(5, 30)
     assert outbox.trouble() is None
 
 
-def test_what_a_receiver_refuses_is_a_dead_letter_and_delays_nobody(
+def test_what_a_receiver_refuses_is_a_dead_letter_and_delays_no_one(
     hub: TellingHub, archive: EventStore, receiver: Receiver
 ) -> None:
     receiver.always = Answer(410)
@@ -87,7 +87,7 @@ def test_what_a_receiver_refuses_is_a_dead_letter_and_delays_nobody(
     assert "410" in outbox.dead()[0].reason
     receiver.always = Answer()
     outbox.requeue(outbox.dead())
-    eventually(lambda: told(receiver.taken) == names(0, 3), 20, "they are told once put back")
+    eventually(lambda: sent_alert_ids(receiver.taken) == names(0, 3), 20, "they are sent once put back")
     assert hub.ready()
 
 
@@ -97,44 +97,44 @@ def test_a_receiver_that_hangs_delays_no_other_nor_the_broker(
     released = threading.Event()
     receiver.hang_paths["/ops"] = released
     raise_alerts(archive, 0, 10)
-    eventually(lambda: told(receiver.taken, "/other") == names(0, 10), 20, "the other is told")
+    eventually(lambda: sent_alert_ids(receiver.taken, "/other") == names(0, 10), 20, "the other is sent")
     eventually(lambda: Outbox(archive.client, "mqtt").count() == 0, 20, "the broker has them")
-    assert told(receiver.taken) == []
+    assert sent_alert_ids(receiver.taken) == []
     released.set()
-    eventually(lambda: told(receiver.taken) == names(0, 10), 20, "then the first one too")
+    eventually(lambda: sent_alert_ids(receiver.taken) == names(0, 10), 20, "then the first one too")
     assert hub.ready()
 
 
-def test_what_a_hub_was_telling_when_it_was_killed_is_told_after_its_next_start(
+def test_what_a_hub_was_sending_when_it_was_killed_is_sent_after_its_next_start(
     hub: TellingHub, archive: EventStore, receiver: Receiver
 ) -> None:
     released = threading.Event()
     receiver.hang_paths["/ops"] = released
     raise_alerts(archive, 0, 5)
-    eventually(lambda: told(receiver.posted) == names(0, 1), 20, "the first is under way")
+    eventually(lambda: sent_alert_ids(receiver.posted) == names(0, 1), 20, "the first is under way")
     hub.kill()
     del receiver.hang_paths["/ops"]
     before = len(receiver.posted)
     raise_alerts(archive, 5, 8)
     hub.start()
     eventually(lambda: Outbox(archive.client, "ops").count() == 0, 30, "nothing waits")
-    assert told(receiver.posted[before:]) == names(0, 8)
+    assert sent_alert_ids(receiver.posted[before:]) == names(0, 8)
     deliveries = {post.headers["earwitness-delivery"] for post in receiver.posted if post.path == "/ops"}
     assert len(deliveries) == 8, "what was sent twice has one name"
     released.set()
 
 
-def test_a_hub_killed_again_and_again_while_it_tells_loses_nothing(
+def test_a_hub_killed_again_and_again_while_it_sends_loses_nothing(
     hub: TellingHub, archive: EventStore, receiver: Receiver
 ) -> None:
     def enough(count: int) -> bool:
-        return len(set(told(receiver.posted))) >= count
+        return len(set(sent_alert_ids(receiver.posted))) >= count
 
     for first in (0, 50, 100):
         raise_alerts(archive, first, first + 50)
-        eventually(partial(enough, first + 20), 30, "some are told")
+        eventually(partial(enough, first + 20), 30, "some are sent")
         hub.kill()
         hub.start()
-    eventually(lambda: set(told(receiver.taken)) == set(names(0, 150)), 30, "all are told")
+    eventually(lambda: set(sent_alert_ids(receiver.taken)) == set(names(0, 150)), 30, "all are sent")
     eventually(lambda: Outbox(archive.client, "ops").count() == 0, 30, "and noted")
-    assert len(told(receiver.posted)) <= 150 + 3, "at most the one under way is told again"
+    assert len(sent_alert_ids(receiver.posted)) <= 150 + 3, "at most the one under way is sent again"

@@ -1,6 +1,6 @@
 """Servers and programs that die or freeze in mid-stream lose nothing, and nothing is archived twice.
 
-Most tests need Mosquitto: rumqttd forgets sessions at a restart, does not tell a publisher that nobody has subscribed
+Most tests need Mosquitto: rumqttd forgets sessions at a restart, does not report that no client has subscribed
 (reason code 0x10), and may end when a hub leaves its shared subscription.
 """
 
@@ -184,7 +184,7 @@ def test_clips_that_no_hub_is_subscribed_to_wait_in_the_spool(
     try:
         assert edge.finish()["captured"] == 20
         archive = EventStore(store.url)
-        eventually(lambda: archive.count() == 20, 60, "what was sent to nobody is archived after all")
+        eventually(lambda: archive.count() == 20, 60, "what was sent without a receiver is archived after all")
     finally:
         hub.stop()
 

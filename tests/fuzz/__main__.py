@@ -26,7 +26,7 @@ LONGEST_BYTES: Final = 65_536
 
 
 def fuzz(name: str, *, inputs: int, seed: int, memory_mb: int, found: Path) -> dict[str, object]:
-    """Fuzz one target in a process of its own; what came of it, for the report."""
+    """Fuzz one target in a process of its own; the result, for the report."""
     kept = found / name
     kept.mkdir(parents=True, exist_ok=True)
     options = {

@@ -62,7 +62,7 @@ def _text(data: bytes) -> str:
 
 
 @cache
-def _hearing() -> FeatureCache:
+def _feature_cache() -> FeatureCache:
     return FeatureCache(Backbone(manifest_path(EARWITNESS_SMALL.id)), cache=_folder() / "cache")
 
 
@@ -83,7 +83,7 @@ def _recordings(suffix: str) -> Target:
 def _labels(data: bytes) -> object:
     folder = _file("labels/labels.csv", data).parent
     soundfile.write(folder / "a.wav", np.zeros(8_000, dtype=np.float32), 8_000)
-    return load_recordings(folder, _hearing())
+    return load_recordings(folder, _feature_cache())
 
 
 def _framed(data: bytes) -> object:

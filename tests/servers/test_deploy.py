@@ -1,6 +1,6 @@
 """The whole deployment on this machine: sensors in, an alert out of Alertmanager's webhook, and nothing left after.
 
-`deployment` is it, running, with its addresses; further tests of what runs (dashboards' queries, say) take it too.
+`deployment` is it, running, with its addresses; further tests of what runs (such as dashboards' queries) use it too.
 """
 
 import json
@@ -67,8 +67,8 @@ class Deployment:
             json.loads(line) for line in self.printed.read_text().splitlines(keepends=True) if line.endswith("\n")
         ]
 
-    def told(self) -> list[dict[str, Any]]:
-        """What Alertmanager told its webhook."""
+    def webhook_alerts(self) -> list[dict[str, Any]]:
+        """What Alertmanager sent its webhook."""
         return [line for line in self.lines() if "alert" in line]
 
     def json(self, server: str, path: str, **parameters: str) -> Any:
@@ -149,8 +149,8 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
 
 
 def test_sensors_deliver_and_an_alert_comes_out_of_alertmanager(deployment: Deployment) -> None:
-    eventually(lambda: bool(deployment.told()), 60, "Alertmanager told its webhook of an alert")
-    (first, *_) = deployment.told()
+    eventually(lambda: bool(deployment.webhook_alerts()), 60, "Alertmanager sent its webhook an alert")
+    (first, *_) = deployment.webhook_alerts()
     assert first["receiver"] == "inspectors"
     labels = first["alert"]["labels"]
     assert labels["alertname"] == "SimilarPastEvents"
@@ -176,14 +176,14 @@ def test_prometheus_finds_all_its_targets_up(deployment: Deployment) -> None:
 
 
 def test_every_question_of_the_dashboards_has_an_answer(deployment: Deployment) -> None:
-    eventually(lambda: bool(deployment.told()), 60, "there is an alert to answer")
+    eventually(lambda: bool(deployment.webhook_alerts()), 60, "there is an alert to answer")
     (alert, *_) = deployment.json("web", "/api/v1/alerts", limit="1")["alerts"]
-    said = httpx.post(
+    stated = httpx.post(
         f"{deployment.addresses['web']}/api/v1/alerts/{alert['event']}/feedback",
         json={"verdict": "same"},
         headers={"X-Earwitness": "test"},
     )
-    assert said.status_code == 201, said.text
+    assert stated.status_code == 201, stated.text
     asked = {one.of("demo", "street-1") for one in (*drawn(), *listed()) if one.expr not in EMPTY | SLOW}
     unanswered: set[str] = set()
 
@@ -199,13 +199,13 @@ def test_every_question_of_the_dashboards_has_an_answer(deployment: Deployment) 
 
 
 @pytest.mark.parametrize("who", ["hub", "sensor"])
-def test_it_is_told_when_certificates_end(deployment: Deployment, who: str) -> None:
+def test_it_is_reported_when_certificates_end(deployment: Deployment, who: str) -> None:
     year_s = 365 * 86_400
     left = f"earwitness_{who}_certificate_expiry_timestamp_seconds - time() > {year_s}"
     eventually(lambda: bool(deployment.query(left)), 45, "certificates that last")
 
 
-def test_the_brokers_rights_let_heartbeats_through_and_refuse_nobody(deployment: Deployment) -> None:
+def test_the_brokers_rights_let_heartbeats_through_and_refuse_no_client(deployment: Deployment) -> None:
     eventually(
         lambda: bool(deployment.query("earwitness_hub_last_heartbeat_timestamp_seconds > 0")),
         45,
@@ -219,8 +219,8 @@ def test_the_brokers_rights_let_heartbeats_through_and_refuse_nobody(deployment:
 def test_both_checks_are_content_with_it(deployment: Deployment) -> None:
     folder = Path(deployment.addresses["folder"])
     hub = [sys.executable, "-m", "hub", "check", "--json", "--config", str(folder / "hub" / "hub.toml")]
-    told = json.loads(subprocess.run(hub, capture_output=True, text=True, check=True, timeout=60).stdout)
-    words = {finding["name"]: finding["text"] for finding in told["checks"]}
+    webhook_alerts = json.loads(subprocess.run(hub, capture_output=True, text=True, check=True, timeout=60).stdout)
+    words = {finding["name"]: finding["text"] for finding in webhook_alerts["checks"]}
     assert "2 sensors have sent their state" in words["broker"]
     own = folder / "sensors" / "demo" / "street-1"
     files = {"ca_file": "servers.crt", "cert_file": "sensor.crt", "key_file": "sensor.key"}
@@ -247,7 +247,7 @@ def test_at_the_end_it_goes_down_and_leaves_nothing(deployment: Deployment) -> N
     assert [port for port in deployment.ports() if accepts(port)] == []
 
 
-def test_a_folder_that_up_did_not_begin_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_up_did_not_begin_is_reported(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     command = [sys.executable, str(ROOT / "deploy" / "run_local.py"), str(tmp_path)]
     ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)

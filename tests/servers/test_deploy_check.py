@@ -88,7 +88,7 @@ def test_the_store_refuses_others_and_keeps_the_hub_from_emptying_it(founded: Fo
             command()
     operator = as_operator(founded)
     assert operator.config_get("appendonly") == {"appendonly": "yes"}
-    health = redis.Redis(port=port, username="health", password="any", protocol=2)  # noqa: S106 - anybody may ask
+    health = redis.Redis(port=port, username="health", password="any", protocol=2)  # noqa: S106 - any user may ask
     assert health.ping()
 
 
@@ -98,7 +98,7 @@ def as_operator(founded: Founded) -> redis.Redis:
 
 
 def test_what_the_store_was_given_is_there_after_a_restart(founded: Founded, servers: FoundedStore) -> None:
-    """Redis replays its file as the default user, whom nobody can be: transactions and scripts as well."""
+    """Redis replays its file as the default user, which cannot be assumed: transactions and scripts as well."""
     archive = build_event_store(load_settings(HubSettings, founded.hub_toml, []))
     events = [stored(seq) for seq in range(20)]
     archive.add_many(events)
@@ -112,7 +112,7 @@ def test_what_the_store_was_given_is_there_after_a_restart(founded: Founded, ser
     archive.close()
 
 
-def test_a_store_that_forgets_is_told(tmp_path: Path, broker: Broker, store: Store) -> None:
+def test_a_store_that_forgets_is_reported(tmp_path: Path, broker: Broker, store: Store) -> None:
     assert of_store(store.url, broker.port).doubts == ()
     client = redis.Redis.from_url(store.url, protocol=2)
     client.config_set("appendonly", "no")
@@ -128,7 +128,7 @@ def test_a_store_that_forgets_is_told(tmp_path: Path, broker: Broker, store: Sto
     assert tmp_path.exists()
 
 
-def test_sensors_whose_clock_is_ahead_are_told(broker: Broker, store: Store) -> None:
+def test_sensors_whose_clock_is_ahead_are_reported(broker: Broker, store: Store) -> None:
     now = int(time.time() * 1000)
     client = redis.Redis.from_url(store.url, protocol=2)
     for name, ahead_ms in (("harbour/fast", 3_600_000), ("harbour/right", -5_000)):
@@ -144,7 +144,7 @@ def test_sensors_whose_clock_is_ahead_are_told(broker: Broker, store: Store) -> 
     assert "harbour/right" not in doubt
 
 
-def test_events_from_the_future_that_are_kept_are_told(broker: Broker, store: Store) -> None:
+def test_events_from_the_future_that_are_kept_are_reported(broker: Broker, store: Store) -> None:
     ahead_s = (datetime.now(UTC) - NOON).total_seconds() + 3_600
     archive = EventStore(store.url)
     for sensor, after_s in (("fast", ahead_s), ("right", ahead_s - 3_605)):
@@ -155,7 +155,7 @@ def test_events_from_the_future_that_are_kept_are_told(broker: Broker, store: St
     assert "demo/right" not in doubt
 
 
-def test_folders_that_cannot_be_written_and_models_that_cannot_be_read_are_told(
+def test_folders_that_cannot_be_written_and_models_that_cannot_be_read_are_reported(
     tmp_path: Path, broker: Broker, store: Store
 ) -> None:
     taken = tmp_path / "a file"
@@ -173,7 +173,7 @@ def test_folders_that_cannot_be_written_and_models_that_cannot_be_read_are_told(
     assert str(taken) in findings["models"].text
 
 
-def test_check_leaves_no_folder_behind_and_as_root_says_for_whom_it_can_be_written(
+def test_check_leaves_no_folder_behind_and_as_root_states_for_whom_it_can_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The service's own user could write neither a folder nor a spool that root made."""
@@ -193,7 +193,7 @@ def test_check_leaves_no_folder_behind_and_as_root_says_for_whom_it_can_be_writt
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_certificate_that_ends_soon_is_told_on_both_sides(tmp_path: Path, founded: Founded) -> None:
+def test_a_certificate_that_ends_soon_is_reported_on_both_sides(tmp_path: Path, founded: Founded) -> None:
     ca = founded.folder / "ca"
     servers = Authority.read(ca / "servers.crt", ca / "servers.key", ca / "servers.crl")
     then = datetime.now(UTC) - timedelta(days=SERVER_DAYS - 10)
@@ -218,7 +218,7 @@ def test_a_certificate_that_ends_soon_is_told_on_both_sides(tmp_path: Path, foun
         broker.stop()
 
 
-def test_a_wrong_password_at_the_broker_is_told(mosquitto: Mosquitto, store: Store) -> None:
+def test_a_wrong_password_at_the_broker_is_reported(mosquitto: Mosquitto, store: Store) -> None:
     conf = mosquitto.folder / "mosquitto.conf"
     passwords = mosquitto.folder / "passwords"
     passwords.write_text("")
@@ -233,7 +233,7 @@ def test_a_wrong_password_at_the_broker_is_told(mosquitto: Mosquitto, store: Sto
     assert "guess" not in finding.text
 
 
-def test_a_spool_that_cannot_be_written_and_a_disk_too_small_are_told(tmp_path: Path, broker: Broker) -> None:
+def test_a_spool_that_cannot_be_written_and_a_disk_too_small_are_reported(tmp_path: Path, broker: Broker) -> None:
     def of_spool(**spool: object) -> tuple[bool, str]:
         settings = EdgeSettings.model_validate({"mqtt": broker.settings, "spool": spool})
         finding = next(one for one in examine_edge(settings) if one.what == "spool")
@@ -248,7 +248,7 @@ def test_a_spool_that_cannot_be_written_and_a_disk_too_small_are_told(tmp_path: 
     assert "less than spool.max_bytes" in words
 
 
-def test_a_certificate_that_is_not_the_hubs_is_told(founded: Founded, servers: FoundedStore) -> None:
+def test_a_certificate_that_is_not_the_hubs_is_reported(founded: Founded, servers: FoundedStore) -> None:
     assert servers.process is not None
     other = founded.folder / "listener"
     wrong = (f"mqtt.cert_file={other / 'listener.crt'}", f"mqtt.key_file={other / 'listener.key'}")
@@ -267,13 +267,13 @@ def test_the_pages_address_is_tried_and_links_that_lead_nowhere_are_doubted(
     assert "links in alerts open on this machine only" in findings["notifiers"].doubts[0]
     with socket.create_server((settings.web.host, settings.web.port)) as taken:
         taken.settimeout(10)
-        threading.Thread(target=taken.accept, daemon=True).start()  # and says nothing
+        threading.Thread(target=taken.accept, daemon=True).start()  # and states nothing
         finding = found(settings)["web"]
     assert not finding.ok
     assert f"web.port {settings.web.port}: Address already in use" in finding.text
 
 
-def test_a_sensors_own_certificate_that_ends_soon_is_told(founded: Founded, servers: FoundedStore) -> None:
+def test_a_sensors_own_certificate_that_ends_soon_is_reported(founded: Founded, servers: FoundedStore) -> None:
     assert servers.process is not None
     mqtt = founded.sensor("harbour/street-1")
     assert mqtt.cert_file is not None
@@ -296,7 +296,7 @@ def test_a_file_that_is_not_there_is_named(founded: Founded, name: str) -> None:
         MqttSession(founded.client("hub").model_copy(update={name: Path("/nowhere")}), "test")
 
 
-def test_a_key_of_another_certificate_is_told(founded: Founded) -> None:
+def test_a_key_of_another_certificate_is_reported(founded: Founded) -> None:
     other = founded.folder / "listener" / "listener.key"
     with pytest.raises(InvalidError, match=r"is not the key of mqtt\.cert_file"):
         MqttSession(founded.client("hub").model_copy(update={"key_file": other}), "test")

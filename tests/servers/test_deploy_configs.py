@@ -29,7 +29,7 @@ WORST_EXPOSURE = 2.0
 """By `systemd-analyze security`: from 0 (none) to 10."""
 
 
-def said(*command: str, cwd: Path | None = None) -> str:
+def run_output(*command: str, cwd: Path | None = None) -> str:
     """What a program prints; it must be content."""
     ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, cwd=cwd)
     assert ran.returncode == 0, f"{' '.join(command)}: {ran.stdout}{ran.stderr}"
@@ -63,23 +63,27 @@ def here(text: str, written: dict[str, Path], layout: str) -> str:
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_prometheus_and_alertmanager_take_their_configurations(written: dict[str, Path], layout: str) -> None:
     folder = written[layout]
-    assert "SUCCESS" in said(program("promtool"), "check", "config", str(folder / "prometheus" / "prometheus.yml"))
-    told = said(program("amtool"), "check-config", str(folder / "alertmanager" / "alertmanager.yml"))
-    assert "SUCCESS" in told
+    assert "SUCCESS" in run_output(
+        program("promtool"), "check", "config", str(folder / "prometheus" / "prometheus.yml")
+    )
+    reported = run_output(program("amtool"), "check-config", str(folder / "alertmanager" / "alertmanager.yml"))
+    assert "SUCCESS" in reported
 
 
-def test_alertmanager_sends_what_was_heard_to_inspectors_and_the_rest_to_operators(written: dict[str, Path]) -> None:
+def test_alertmanager_sends_what_was_detected_to_inspectors_and_the_rest_to_operators(
+    written: dict[str, Path],
+) -> None:
     config = f"--config.file={written['here'] / 'alertmanager' / 'alertmanager.yml'}"
     route = (program("amtool"), "config", "routes", "test", config)
-    assert said(*route, "alertname=SimilarPastEvents").splitlines()[0] == "inspectors"
-    assert said(*route, "alertname=SimilarPastEvents", "severity=urgent").splitlines()[0] == "inspectors"
-    assert said(*route, "alertname=EarwitnessHubDown", "severity=page").splitlines()[0] == "operators"
-    assert said(*route, "alertname=EarwitnessQueueGrowing", "severity=ticket").splitlines()[0] == "tickets"
+    assert run_output(*route, "alertname=SimilarPastEvents").splitlines()[0] == "inspectors"
+    assert run_output(*route, "alertname=SimilarPastEvents", "severity=urgent").splitlines()[0] == "inspectors"
+    assert run_output(*route, "alertname=EarwitnessHubDown", "severity=page").splitlines()[0] == "operators"
+    assert run_output(*route, "alertname=EarwitnessQueueGrowing", "severity=ticket").splitlines()[0] == "tickets"
 
 
 def test_rules_that_ship_are_rules() -> None:
     for rules in (DEPLOY / "prometheus").glob("*.yml"):
-        assert "SUCCESS" in said(program("promtool"), "check", "rules", str(rules))
+        assert "SUCCESS" in run_output(program("promtool"), "check", "rules", str(rules))
 
 
 def test_debians_prometheus_and_alertmanager_listen_on_loopback_only(tmp_path: Path) -> None:
@@ -106,7 +110,7 @@ def test_debians_prometheus_and_alertmanager_listen_on_loopback_only(tmp_path: P
             process = subprocess.Popen(command, stdout=log, stderr=log, cwd=tmp_path)
         try:
             eventually(partial(accepts, ports[name]), 20, f"{name} listens; see {tmp_path / 'log'}")
-            listening = said(sockets, "-H", "-l", "-n", "-t", "-u", "-p")
+            listening = run_output(sockets, "-H", "-l", "-n", "-t", "-u", "-p")
             own = [line.split()[4] for line in listening.splitlines() if f"pid={process.pid}," in line]
             assert own == [f"127.0.0.1:{ports[name]}"]
         finally:
@@ -145,12 +149,12 @@ def test_broker_and_store_start_with_what_init_writes(tmp_path: Path) -> None:
     for server in (FoundedBroker(tmp_path / "broker", founded), FoundedStore(tmp_path / "store", founded)):
         server.start()
         server.stop()
-        # The test's doing: who runs it, its look at the port; and what is meant for all sensors, as the ACL says.
+        # Caused by the test: its user, its probe of the port; and rights for all sensors, as in the ACL.
         look = ("unexpected eof", "Client <unknown> disconnected")
         ours = ("run as root", *look, "overcommit", "intake' does not contain '%c' or '%u'")
         log = (server.folder / "log").read_text().splitlines()
-        told = [line for line in log if re.search(r"(?i)error|warning|deprecated", line)]
-        assert [line for line in told if not any(one in line for one in ours)] == []
+        reported = [line for line in log if re.search(r"(?i)error|warning|deprecated", line)]
+        assert [line for line in reported if not any(one in line for one in ours)] == []
 
 
 def test_the_plain_configurations_start_a_broker_and_a_store(tmp_path: Path) -> None:
@@ -182,7 +186,7 @@ def composed(written: dict[str, Path]) -> dict[str, Any]:
     """deploy/compose.yaml as docker-compose understands it."""
     folder = written["containers"]
     file = ("-f", str(DEPLOY / "compose.yaml"))
-    text = said(program("docker-compose"), "--env-file", str(folder / "compose.env"), *file, "config")
+    text = run_output(program("docker-compose"), "--env-file", str(folder / "compose.env"), *file, "config")
     return dict(yaml.safe_load(text))
 
 
@@ -246,7 +250,7 @@ def test_manifests_are_what_kubernetes_expects() -> None:
 
 
 def test_kustomize_takes_every_manifest_and_the_image_from_a_registry() -> None:
-    rendered = list(yaml.safe_load_all(said(program("kubectl"), "kustomize", str(KUSTOMIZATION.parent))))
+    rendered = list(yaml.safe_load_all(run_output(program("kubectl"), "kustomize", str(KUSTOMIZATION.parent))))
     named = {(one["kind"], one["metadata"]["name"]) for one in rendered}
     assert named == {(one["kind"], one["metadata"]["name"]) for one in manifests()}
     (hub,) = (one for one in rendered if (one["kind"], one["metadata"]["name"]) == ("StatefulSet", "hub"))
@@ -260,7 +264,7 @@ def test_prometheus_takes_the_documented_way_to_find_hubs_in_kubernetes(tmp_path
     (job,) = yaml.safe_load(snippet)["scrape_configs"]
     assert job.pop("kubernetes_sd_configs")  # Debian's promtool is built without
     (tmp_path / "prometheus.yml").write_text(yaml.safe_dump({"scrape_configs": [job]}))
-    assert "SUCCESS" in said(program("promtool"), "check", "config", str(tmp_path / "prometheus.yml"))
+    assert "SUCCESS" in run_output(program("promtool"), "check", "config", str(tmp_path / "prometheus.yml"))
     assert job["job_name"] == "earwitness-hub"
     kept = {one["regex"] for one in job["relabel_configs"] if one.get("action") == "keep"}
     (pod,) = (
@@ -319,13 +323,13 @@ def test_units_are_understood_by_systemd_and_expose_little(tmp_path: Path, progr
     unit = (DEPLOY / "systemd" / name).read_text()
     installed = tmp_path / name
     installed.write_text(unit.replace("/opt/earwitness/bin", str(Path(sys.executable).parent)))
-    assert said(program("systemd-analyze"), "verify", str(installed)).strip() == ""
-    told = said(program("systemd-analyze"), "security", "--offline=true", str(DEPLOY / "systemd" / name))
-    score = re.search(r"Overall exposure level for \S+: ([\d.]+)", told)
-    assert score is not None, told
+    assert run_output(program("systemd-analyze"), "verify", str(installed)).strip() == ""
+    reported = run_output(program("systemd-analyze"), "security", "--offline=true", str(DEPLOY / "systemd" / name))
+    score = re.search(r"Overall exposure level for \S+: ([\d.]+)", reported)
+    assert score is not None, reported
     assert float(score[1]) <= WORST_EXPOSURE
     documented = (ROOT / "docs" / "deploy.md").read_text()
-    assert f"{name}` | {score[1]} |" in documented, f"docs/deploy.md says another score than {score[1]}"
+    assert f"{name}` | {score[1]} |" in documented, f"docs/deploy.md states another score than {score[1]}"
 
 
 def test_units_find_what_init_writes(written: dict[str, Path]) -> None:
@@ -356,7 +360,7 @@ def test_images_are_built_from_what_they_copy(tmp_path: Path) -> None:
             else:
                 shutil.copy(own, context / part)
         build = "import setuptools.build_meta as b; print(b.build_wheel('.'))"
-        assert ".whl" in said(sys.executable, "-c", build, cwd=context)
+        assert ".whl" in run_output(sys.executable, "-c", build, cwd=context)
 
 
 def test_images_pin_their_base_and_what_is_installed() -> None:

@@ -19,7 +19,7 @@ DRILL = 'redis-server --port 6390 --dir COPY --appendonly yes --aclfile "$PWD/no
 
 
 def rewriting(percentage: int, port: int, folder: Path) -> None:
-    """Tell the store as the page does when its log may be rewritten."""
+    """Configure the store as on the page when its log may be rewritten."""
     pattern = rf"^# (redis-cli .* config set auto-aof-rewrite-percentage {percentage})$"
     (command,) = re.findall(pattern, DOCUMENTED, re.MULTILINE)
     command = command.replace("redis-cli", f"redis-cli -p {port}", 1)

@@ -22,8 +22,8 @@ from tests.programs import program
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference.md"
 
 
-def told(port: int) -> dict[str, float]:
-    """What a sensor tells now, by name."""
+def scrape(port: int) -> dict[str, float]:
+    """A sensor's metrics now, by name."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
         text = answer.read().decode()
     return {sample.name: sample.value for family in text_string_to_metric_families(text) for sample in family.samples}
@@ -45,7 +45,7 @@ def _sockets(edge: EdgeProcess, which: str, column: int) -> set[str]:
 
 
 def listener(broker: Broker, on_event: Callable[[Event], object] = lambda _: None) -> MqttSession:
-    """Takes all events, as a hub does: what nobody takes a sensor keeps."""
+    """Takes all events, as a hub does: a sensor keeps what no hub takes."""
 
     def on_signal(signal: object) -> None:
         if isinstance(signal, Connected):
@@ -64,7 +64,7 @@ def endless(folder: Path) -> tuple[str, ...]:
     return ("source.kind=embeddings", f"source.path={data}", "source.loop=true", "source.speed=200")
 
 
-def test_a_sensor_tells_what_waits_what_went_out_and_whether_anybody_takes_it(tmp_path: Path) -> None:
+def test_a_sensor_exports_what_waits_what_was_sent_and_whether_any_hub_accepts_it(tmp_path: Path) -> None:
     program("ss")
     broker, port = Rumqttd(tmp_path / "broker"), free_port()
     own = (f"metrics.port={port}", "spool.hold_after_s=0", "spool.resend_window_s=0")
@@ -72,13 +72,13 @@ def test_a_sensor_tells_what_waits_what_went_out_and_whether_anybody_takes_it(tm
     link = listener(broker)
 
     def now(name: str) -> float:
-        return told(port)[f"earwitness_edge_{name}"]
+        return scrape(port)[f"earwitness_edge_{name}"]
 
     try:
         eventually(lambda: accepts(port), 30, "metrics are served")
         assert listening(edge) == {f"127.0.0.1:{port}"}
         documented = re.findall(r"\| `(earwitness_edge_\w+)`", REFERENCE.read_text())
-        assert sorted(told(port)) == sorted(documented)
+        assert sorted(scrape(port)) == sorted(documented)
         eventually(lambda: now("spool_events") > 20, 30, "events wait while the broker is away")
         assert (
             now("broker_connected") == now("events_published_total") == now("last_published_timestamp_seconds") == 0

@@ -37,7 +37,7 @@ class Mirror(ThreadingHTTPServer):
         self.url = f"http://127.0.0.1:{self.server_port}"
         self.files = files
         self.knows_ranges = True
-        self.tells_length = True
+        self.states_length = True
         self.drops_after: list[int] = []
         """Bytes of the body after which the next connections end."""
         self.refusals: list[int] = []
@@ -74,7 +74,7 @@ class Answer(BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {end}/{len(body)}")
         else:
             self.send_response(200)
-        if self.server.tells_length:
+        if self.server.states_length:
             self.send_header("Content-Length", str(len(body[start:])))
         self.end_headers()
         cut = self.server.drops_after.pop(0) if self.server.drops_after else len(body)
@@ -176,12 +176,14 @@ def test_a_second_run_goes_on_where_the_connection_broke(mirror: Mirror, tmp_pat
     with pytest.raises(UnavailableError, match="700000 of 1500000"):
         download(f"{mirror.url}/file", part, max_bytes=2_000_000, patience=ONCE)
     assert part.read_bytes() == BODY[:700_000]
-    told: list[tuple[int, int | None]] = []
-    download(f"{mirror.url}/file", part, max_bytes=2_000_000, patience=ONCE, tick=lambda *so_far: told.append(so_far))
+    reported: list[tuple[int, int | None]] = []
+    download(
+        f"{mirror.url}/file", part, max_bytes=2_000_000, patience=ONCE, tick=lambda *so_far: reported.append(so_far)
+    )
     assert part.read_bytes() == BODY
     assert mirror.asked == [("file", None), ("file", "bytes=700000-")]
     assert mirror.sent_bytes == len(BODY), "no byte was sent twice"
-    assert (told[0], told[-1]) == ((700_000, 1_500_000), (1_500_000, 1_500_000))
+    assert (reported[0], reported[-1]) == ((700_000, 1_500_000), (1_500_000, 1_500_000))
 
 
 def test_one_run_tries_again_and_waits_longer_each_time(mirror: Mirror, tmp_path: Path) -> None:
@@ -223,15 +225,15 @@ def test_what_is_longer_than_the_servers_file_starts_over(mirror: Mirror, tmp_pa
     assert (tmp_path / "part").read_bytes() == BODY
 
 
-def test_a_length_that_is_not_told_is_no_obstacle(mirror: Mirror, tmp_path: Path) -> None:
-    mirror.tells_length = False
+def test_a_length_that_is_not_reported_is_no_obstacle(mirror: Mirror, tmp_path: Path) -> None:
+    mirror.states_length = False
     download(f"{mirror.url}/file", tmp_path / "part", max_bytes=2_000_000, patience=ONCE)
     assert (tmp_path / "part").read_bytes() == BODY
 
 
-@pytest.mark.parametrize("tells_length", [True, False])
-def test_a_file_beyond_the_cap_is_refused_and_removed(mirror: Mirror, tmp_path: Path, *, tells_length: bool) -> None:
-    mirror.tells_length = tells_length
+@pytest.mark.parametrize("states_length", [True, False])
+def test_a_file_beyond_the_cap_is_refused_and_removed(mirror: Mirror, tmp_path: Path, *, states_length: bool) -> None:
+    mirror.states_length = states_length
     with pytest.raises(InvalidError, match="longer than 1000000 bytes"):
         download(f"{mirror.url}/file", tmp_path / "part", max_bytes=1_000_000, patience=ONCE)
     assert names(tmp_path) == []
@@ -272,7 +274,7 @@ def test_a_part_of_another_file_is_refused_and_the_next_run_succeeds(
     assert [wanted for _, wanted in mirror.asked] == ["bytes=19-", None, None]
 
 
-def test_a_file_that_is_not_there_is_asked_for_once_and_told(
+def test_a_file_that_is_not_there_is_asked_for_once_and_reported(
     mirror: Mirror, release: PublishedRelease, tmp_path: Path
 ) -> None:
     del mirror.files["pca.pth"]
@@ -282,7 +284,7 @@ def test_a_file_that_is_not_there_is_asked_for_once_and_told(
     assert names(tmp_path) == ["vggish.safetensors"], "the half that worked is kept"
 
 
-def test_without_a_network_it_says_what_to_do(release: PublishedRelease, mirror: Mirror, tmp_path: Path) -> None:
+def test_without_a_network_it_states_what_to_do(release: PublishedRelease, mirror: Mirror, tmp_path: Path) -> None:
     mirror.server_close()  # frees the port: connections are refused
     waits: list[float] = []
     with pytest.raises(UnavailableError, match=r"failed 3 times.*refused"):
@@ -292,14 +294,14 @@ def test_without_a_network_it_says_what_to_do(release: PublishedRelease, mirror:
         fetch(release, tmp_path)
 
 
-def test_a_disk_that_refuses_is_told(release: PublishedRelease, mirror: Mirror, tmp_path: Path) -> None:
+def test_a_disk_that_refuses_is_reported(release: PublishedRelease, mirror: Mirror, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UnavailableError, match="cannot write"):
         fetch(release, tmp_path / "file")
     assert mirror.asked == []
 
 
-def test_offered_files_are_told_apart_by_their_hash_and_stay(
+def test_offered_files_are_distinguished_by_their_hash_and_stay(
     published: dict[str, Path], release: PublishedRelease, mirror: Mirror, tmp_path: Path
 ) -> None:
     assert len(fetch(release, tmp_path / "a", published["pca"], published["network"]).written) == 2
@@ -341,7 +343,7 @@ def test_the_command_fetches_from_a_mirror_and_prints_json(
     assert second.stdout == f"VGGish's weights are in {tmp_path} already.\n"
 
 
-def test_the_command_tells_in_one_line_what_failed(mirror: Mirror, tmp_path: Path) -> None:
+def test_the_command_reports_in_one_line_what_failed(mirror: Mirror, tmp_path: Path) -> None:
     line = ["weights", "fetch", "vggish", "--url", mirror.url, "--into", str(tmp_path), "--attempts", "1"]
     missing = CliRunner().invoke(hub(), line)
     assert missing.exit_code == 1

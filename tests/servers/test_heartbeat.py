@@ -1,4 +1,4 @@
-"""What a hub says of its intake: open while heartbeats come back; else, and when it ends, closed."""
+"""A hub's intake messages: open while heartbeats come back; else, and when it ends, closed."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,7 +43,7 @@ def beating(broker: Broker, interval_s: float) -> HeartbeatMonitor:
 
 
 def until(watcher: MqttSession, wanted: bytes, *, answering: bool) -> None:
-    """Wait until the hub says so of its intake, with or without answers to its heartbeats."""
+    """Wait until the hub publishes this of its intake, with or without answers to its heartbeats."""
     while True:
         message = watcher.signals.get(timeout=10)
         if not isinstance(message, Received):
@@ -57,7 +57,7 @@ def until(watcher: MqttSession, wanted: bytes, *, answering: bool) -> None:
             return
 
 
-def test_a_hub_says_whether_it_takes_events(
+def test_a_hub_states_whether_it_takes_events(
     broker: Broker, watcher: MqttSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(heartbeat, "KEPT_S", 0.5)
@@ -72,7 +72,7 @@ def test_a_hub_says_whether_it_takes_events(
     until(watcher, INTAKE_CLOSED, answering=False)
 
 
-def test_where_the_broker_refuses_heartbeats_a_hub_says_nothing_of_its_intake(tmp_path: Path) -> None:
+def test_where_the_broker_refuses_heartbeats_a_hub_states_nothing_of_its_intake(tmp_path: Path) -> None:
     broker = Mosquitto(tmp_path / "strict")
     (tmp_path / "strict" / "acl").write_text("topic readwrite earwitness/v1/hubs/#\n")
     with (tmp_path / "strict" / "mosquitto.conf").open("a") as configuration:
@@ -95,7 +95,7 @@ def test_a_hub_takes_no_events_before_a_heartbeat_came_back(mosquitto: Mosquitto
         first = watcher.signals.get(timeout=10)
         assert isinstance(first, Received)
         assert first.payload == INTAKE_CLOSED
-        watcher.subscribe(str(BEAT))  # as an intake that comes later; the first heartbeat went to nobody
+        watcher.subscribe(str(BEAT))  # as an intake that comes later; the first heartbeat had no receiver
         until(watcher, INTAKE_OPEN, answering=True)
     finally:
         watcher.stop()

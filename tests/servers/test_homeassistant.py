@@ -69,7 +69,7 @@ def start(tmp_path: Path, broker: Broker, store: Store) -> Iterator[Callable[...
     hubs: list[HubProcess] = []
 
     def begin(name: str = "one", *settings: str) -> HubProcess:
-        told = (
+        reported = (
             "homeassistant.discovery=true",
             "homeassistant.min_publish_interval_s=1",
             "homeassistant.expire_after_s=7200",
@@ -78,7 +78,7 @@ def start(tmp_path: Path, broker: Broker, store: Store) -> Iterator[Callable[...
             tmp_path / name,
             broker.port,
             store.url,
-            *told,
+            *reported,
             f"hub.name={name}",
             "alerts.default_threshold=0",
             "search.exclude_same_sensor_s=0",
@@ -114,7 +114,7 @@ def play_both(folder: Path, broker: Broker) -> None:
 
 
 def whole(watcher: Watcher) -> bool:
-    """Whether everything there is to tell of a sensor has been told."""
+    """Whether all of a sensor's state has been published."""
     kinds = ("level", "episode", "last-alert")
     return bool(watcher.seen.get(HIGH)) and all(watcher.seen.get(f"earwitness/v1/test/high/{kind}") for kind in kinds)
 
@@ -125,9 +125,9 @@ def test_devices_and_values_are_retained_and_outlive_a_restart(
     hub = start("one", "web.public_url=https://noise.example/")
     play_both(tmp_path, broker)
     first = watch()
-    eventually(lambda: whole(first), 30, "all is told")
+    eventually(lambda: whole(first), 30, "all is sent")
     hub.stop()
-    eventually(lambda: first.seen["earwitness/v1/hubs/one/online"] == b"offline", 5, "a hub that leaves says so")
+    eventually(lambda: first.seen["earwitness/v1/hubs/one/online"] == b"offline", 5, "a hub that leaves publishes it")
     hub.start()
     eventually(lambda: first.seen["earwitness/v1/hubs/one/online"] == b"online", 20, "it is back")
     late = watch(retained=True)
@@ -167,23 +167,23 @@ def test_a_dead_hub_is_offline_and_another_takes_over(
     hubs = {name: start(name) for name in ("one", "two")}
     play_both(tmp_path, broker)
     watcher = watch()
-    eventually(lambda: whole(watcher), 30, "all is told")
+    eventually(lambda: whole(watcher), 30, "all is sent")
 
     def dispatcher() -> str:
         return str(watcher.json(HIGH)["components"]["alert"]["availability"][0]["topic"].split("/")[3])
 
     before = dispatcher()
     other = {"one": "two", "two": "one"}[before]
-    assert watcher.seen.get(f"earwitness/v1/hubs/{other}/online") is None, "one of two tells"
+    assert watcher.seen.get(f"earwitness/v1/hubs/{other}/online") is None, "one of two publishes"
     hubs[before].kill()
     eventually(
-        lambda: watcher.seen[f"earwitness/v1/hubs/{before}/online"] in {b"offline", b""}, 5, "the will is told"
+        lambda: watcher.seen[f"earwitness/v1/hubs/{before}/online"] in {b"offline", b""}, 5, "the will is published"
     )
-    eventually(lambda: dispatcher() == other, 30, "the other tells")
+    eventually(lambda: dispatcher() == other, 30, "the other publishes")
     assert watcher.seen[f"earwitness/v1/hubs/{other}/online"] == b"online"
 
 
-def test_a_sensor_that_is_gone_and_telling_turned_off_leave_nothing_behind(
+def test_a_sensor_that_is_gone_and_reporting_turned_off_leave_nothing_behind(
     tmp_path: Path,
     broker: Broker,
     store: Store,
@@ -193,14 +193,14 @@ def test_a_sensor_that_is_gone_and_telling_turned_off_leave_nothing_behind(
     hub = start()
     play_both(tmp_path, broker)
     watcher = watch()
-    eventually(lambda: whole(watcher) and len(watcher.devices()) == 2, 30, "both are told")
+    eventually(lambda: whole(watcher) and len(watcher.devices()) == 2, 30, "both are published")
     redis.Redis.from_url(store.url).srem("ew:sensors", "test/deep")
     eventually(lambda: watcher.devices() == [HIGH], 10, "the device of a sensor that is gone is removed")
     eventually(lambda: not watcher.seen.get("earwitness/v1/test/deep/level"), 10, "and its values")
     hub.stop()
     start("one", "homeassistant.discovery=false")
-    told = re.compile(r"homeassistant/.*|.*/(level|episode|last-alert|online)")
-    eventually(lambda: not any(told.fullmatch(t) for t in watch_again(watch).seen), 20, "nothing is left")
+    reported = re.compile(r"homeassistant/.*|.*/(level|episode|last-alert|online)")
+    eventually(lambda: not any(reported.fullmatch(t) for t in watch_again(watch).seen), 20, "nothing is left")
 
 
 def watch_again(watch: Callable[..., Watcher]) -> Watcher:

@@ -1,6 +1,6 @@
 """A real Prometheus scrapes a real hub, with broker, store, sensors, alerts and feedback.
 
-Every expression of rules and dashboards is asked of it. The heartbeat goes its way, and nobody else sees it.
+Every expression of rules and dashboards is asked of it. The heartbeat goes its way, and no other client sees it.
 """
 
 import json
@@ -43,7 +43,7 @@ from tests.unit.deploy.expressions import EMPTY, RULES, Asked, alerting, drawn, 
 from tests.values import event
 
 SELECTORS_EMPTY = {
-    'up{job=~"alertmanager|prometheus"}': "scraped by nobody in this test",
+    'up{job=~"alertmanager|prometheus"}': "not scraped in this test",
     "prometheus_rule_evaluation_failures_total": "the same",
     "prometheus_notifications_dropped_total": "the same",
     "earwitness_hub_certificate_expiry_timestamp_seconds": "without TLS there is none; test_deploy has it",
@@ -57,7 +57,7 @@ SELECTORS_EMPTY |= {
     for selector in selectors(asked.expr)
     if selector.startswith("earwitness_edge_")
 }
-MACHINES = {"EarwitnessDiskFull": "how full the disk is that tests run on says nothing of the network"}
+MACHINES = {"EarwitnessDiskFull": "the disk that tests run on is not part of the network"}
 
 SETTINGS = """
 [store]
@@ -139,7 +139,7 @@ class Running:
     broker: Broker
     store: Store
     webhook: Receiver
-    heard: list[str]
+    received: list[str]
 
     @property
     def url(self) -> str:
@@ -148,7 +148,7 @@ class Running:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """A hub with a sensor that goes on and two that ended, one of which lost an event; alerts, told and judged."""
+    """A hub with a sensor that goes on and two that ended, one of which lost an event; alerts, sent and judged."""
     folder = tmp_path_factory.mktemp("metrics")
     broker, store = Mosquitto(folder / "broker"), Valkey(folder / "store", "--appendonly", "yes")
     webhook, config = Receiver(), folder / "hub.toml"
@@ -156,8 +156,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     prometheus = Prometheus(folder / "prometheus", hub.port)
     broker.start()
     store.start()
-    heard: list[str] = []
-    link = listener(broker, heard)
+    received: list[str] = []
+    link = listener(broker, received)
     config.write_text(SETTINGS.format(clips=folder / "clips", webhook=webhook.url))
     (folder / "clips").mkdir()
     hub.start()
@@ -180,13 +180,13 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         send(broker, numbers())
         eventually(lambda: hub.metric("earwitness_store_alerts") > 0, 30, "an alert")
         alert = httpx.get(f"http://127.0.0.1:{hub.port}/api/v1/alerts?limit=1").json()["alerts"][0]["event"]
-        said = httpx.post(
+        stated = httpx.post(
             f"http://127.0.0.1:{hub.port}/api/v1/alerts/{alert}/feedback",
             json={"verdict": "same"},
             headers={"X-Earwitness": "test"},
         )
-        assert said.status_code == 201, said.text
-        yield Running(hub, prometheus, broker, store, webhook, heard)
+        assert stated.status_code == 201, stated.text
+        yield Running(hub, prometheus, broker, store, webhook, received)
     finally:
         live.kill()
         for server in (prometheus, hub, store, broker):
@@ -221,18 +221,18 @@ def send(broker: Broker, events: Sequence[Event]) -> None:
     link.stop()
 
 
-def listener(broker: Broker, heard: list[str]) -> MqttSession:
-    """Somebody who listens to everything that is for others, and notes the topics."""
+def listener(broker: Broker, received: list[str]) -> MqttSession:
+    """A client that subscribes to everything that is for others, and notes the topics."""
 
     def on_signal(signal: object) -> None:
         if isinstance(signal, Connected):
             for topic_filter in (ALL_ALERTS, ALL_EVENTS, ALL_STATES):
                 link.subscribe(topic_filter)
         if isinstance(signal, Received):
-            heard.append(signal.topic)
+            received.append(signal.topic)
             link.acknowledge(signal)
 
-    link = MqttSession(broker.settings, "everybody", on_signal=on_signal)
+    link = MqttSession(broker.settings, "observer", on_signal=on_signal)
     link.start()
     return link
 
@@ -273,7 +273,7 @@ def test_no_alert_has_a_reason_on_a_network_that_is_well(running: Running, asked
         ),
     ],
 )
-def test_exemplars_name_events_that_took_so_long(running: Running, series: str) -> None:
+def test_exemplars_name_events_that_took_that_long(running: Running, series: str) -> None:
     def found() -> list[dict[str, object]]:
         now = datetime.now(UTC)
         return running.prometheus.api(
@@ -286,7 +286,7 @@ def test_exemplars_name_events_that_took_so_long(running: Running, series: str) 
     assert set(events) <= {"live", "numbers", "sound"}
 
 
-def test_heartbeats_come_back_and_nobody_else_sees_them(running: Running) -> None:
+def test_heartbeats_come_back_and_no_one_else_sees_them(running: Running) -> None:
     before = running.hub.metric("earwitness_hub_heartbeat_roundtrip_seconds_count")
     eventually(
         lambda: running.hub.metric("earwitness_hub_heartbeat_roundtrip_seconds_count") > before + 2, 30, "beats"
@@ -301,13 +301,13 @@ def test_heartbeats_come_back_and_nobody_else_sees_them(running: Running) -> Non
     assert not archive.client.exists("ew:site:heartbeat")
     assert archive.letters.count() == 0
     archive.close()
-    assert running.heard
-    assert not [topic for topic in running.heard if "heartbeat" in topic]
+    assert running.received
+    assert not [topic for topic in running.received if "heartbeat" in topic]
     assert running.webhook.taken
     assert not [posted for posted in running.webhook.taken if b"heartbeat" in posted.body]
 
 
-def test_an_event_that_never_comes_is_told_until_it_comes_late(running: Running) -> None:
+def test_an_event_that_never_comes_is_reported_until_it_comes_late(running: Running) -> None:
     def missing() -> float | None:
         return sample(running.hub, "earwitness_sensor_events_missing", sensor="gaps")
 
@@ -318,7 +318,7 @@ def test_an_event_that_never_comes_is_told_until_it_comes_late(running: Running)
 
 
 def sample(hub: HubProcess, name: str, **labels: str) -> float | None:
-    """One series as the hub tells it now."""
+    """One series as the hub exports it now."""
     with urllib.request.urlopen(f"http://127.0.0.1:{hub.port}/metrics", timeout=10) as answer:
         text = answer.read().decode()
     for family in text_string_to_metric_families(text):
@@ -328,16 +328,16 @@ def sample(hub: HubProcess, name: str, **labels: str) -> float | None:
     return None
 
 
-def test_while_the_store_hangs_that_is_told_and_no_sensor_stays_at_its_last_level(running: Running) -> None:
+def test_while_the_store_hangs_that_is_reported_and_no_sensor_stays_at_its_last_level(running: Running) -> None:
     running.store.freeze()
     try:
         eventually(lambda: running.hub.metric("earwitness_store_up") == 0, 30, "the store is away")
-        eventually(lambda: sample(running.hub, "earwitness_sensor_laeq_decibels") is None, 10, "no level is told")
+        eventually(lambda: sample(running.hub, "earwitness_sensor_laeq_decibels") is None, 10, "no level is exported")
         assert math.isnan(running.hub.metric("earwitness_store_events"))
     finally:
         running.store.thaw()
     eventually(lambda: running.hub.metric("earwitness_store_up") == 1, 30, "the store is back")
-    eventually(lambda: sample(running.hub, "earwitness_sensor_laeq_decibels") is not None, 30, "levels are told")
+    eventually(lambda: sample(running.hub, "earwitness_sensor_laeq_decibels") is not None, 30, "levels are exported")
     before = running.hub.metric("earwitness_hub_heartbeat_roundtrip_seconds_count")
     eventually(
         lambda: running.hub.metric("earwitness_hub_heartbeat_roundtrip_seconds_count") > before, 30, "the heart beats"

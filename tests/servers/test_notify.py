@@ -1,4 +1,4 @@
-"""Ways out against real servers: HTTP receivers, Alertmanager, mail, and a whole hub that raises an alert."""
+"""Notification channels and real servers: HTTP receivers, Alertmanager, mail, a whole hub that raises an alert."""
 
 import json
 import logging
@@ -45,7 +45,7 @@ def webhook(url: str, key: bytes | None = KEY, timeout_s: float = 5.0) -> Webhoo
     return Webhook(JsonPoster(url, timeout_s=timeout_s), key)
 
 
-def test_a_webhook_is_told_the_alert_in_full(receiver: Receiver) -> None:
+def test_a_webhook_is_sent_the_alert_in_full(receiver: Receiver) -> None:
     webhook(f"{receiver.url}/hooks/1?token=x").send([alert()], TEXT)
     (posted,) = receiver.posted
     assert posted.path == "/hooks/1?token=x"
@@ -113,13 +113,13 @@ def test_a_receiver_that_asks_for_patience_gets_it(receiver: Receiver) -> None:
     at = datetime(2026, 11, 26, 12, tzinfo=UTC)
     asked = ["7", "0", format_datetime(at + timedelta(seconds=90), usegmt=True), "99999999", "soon"]
     poster = JsonPoster(receiver.url, timeout_s=5, now=lambda: at)
-    told: list[float | None] = []
+    reported: list[float | None] = []
     for value in asked:
         receiver.answers.append(Answer(503, {"Retry-After": value}))
         with pytest.raises(UnavailableError) as caught:
             poster.post(b"{}")
-        told.append(caught.value.after_s if isinstance(caught.value, RetryAfterError) else None)
-    assert told == [7.0, 0.0, 90.0, RETRY_AFTER_CAP_S, None]
+        reported.append(caught.value.after_s if isinstance(caught.value, RetryAfterError) else None)
+    assert reported == [7.0, 0.0, 90.0, RETRY_AFTER_CAP_S, None]
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -161,10 +161,14 @@ def test_alerts_appear_in_alertmanager(tmp_path: Path) -> None:
     process.start()
     try:
         url = f"http://127.0.0.1:{process.port}{PATH}"
-        heard = datetime.now(UTC) - timedelta(minutes=5)
-        told = alert().model_copy(update={"captured_at": heard, "severity": "urgent", "categories": ["dog", "music"]})
+        received = datetime.now(UTC) - timedelta(minutes=5)
+        reported = alert().model_copy(
+            update={"captured_at": received, "severity": "urgent", "categories": ["dog", "music"]}
+        )
         notifier = Alertmanager(JsonPoster(url, timeout_s=10), resolve_after_s=600)
-        eventually(lambda: _taken(notifier, [told, alert().model_copy(update={"sensor": "street-3"})]), 20, "taken")
+        eventually(
+            lambda: _taken(notifier, [reported, alert().model_copy(update={"sensor": "street-3"})]), 20, "taken"
+        )
         with urllib.request.urlopen(url, timeout=10) as answer:
             found = {one["labels"]["sensor"]: one for one in json.load(answer)}
     finally:
@@ -180,7 +184,7 @@ def test_alerts_appear_in_alertmanager(tmp_path: Path) -> None:
     }
     assert one["annotations"] == {"summary": TEXT.title, "description": TEXT.body, "page": TEXT.page}
     assert one["generatorURL"] == TEXT.page
-    assert abs(datetime.fromisoformat(one["startsAt"]) - heard) < timedelta(seconds=1)
+    assert abs(datetime.fromisoformat(one["startsAt"]) - received) < timedelta(seconds=1)
     ends_in = datetime.fromisoformat(one["endsAt"]) - datetime.now(UTC)
     assert timedelta(seconds=500) < ends_in <= timedelta(seconds=600)
 
@@ -194,7 +198,7 @@ def _taken(notifier: Alertmanager, alerts: list[Any]) -> bool:
     return True
 
 
-def test_apprise_tells_and_says_why_it_could_not(receiver: Receiver) -> None:
+def test_apprise_sends_and_reports_why_it_could_not(receiver: Receiver) -> None:
     notifier = Apprise(f"json://127.0.0.1:{receiver.port}/hidden", 10)
     notifier.send([alert()], TEXT)
     body = json.loads(receiver.posted[0].body)
@@ -249,7 +253,7 @@ def run(*arguments: str) -> tuple[int, str]:
     return result.exit_code, result.output
 
 
-def test_a_hub_tells_a_webhook_of_what_it_heard_and_holds_what_is_to_be_held(
+def test_a_hub_sends_a_webhook_what_it_detected_and_holds_what_is_to_be_held(
     tmp_path: Path, broker: Broker, store: Store, receiver: Receiver
 ) -> None:
     settings = [
@@ -273,8 +277,8 @@ def test_a_hub_tells_a_webhook_of_what_it_heard_and_holds_what_is_to_be_held(
         eventually(lambda: Outbox(archive.client, "night").held_count() == archive.alerts.count(), 30, "all is held")
         eventually(lambda: Outbox(archive.client, "mqtt").count() == 0, 30, "the broker has them all")
         assert hub.metric("earwitness_hub_notifications_total") == 2 * archive.alerts.count()
-        told = [json.loads(posted.body)["alerts"][0]["event"] for posted in receiver.taken]
-        assert sorted(told) == sorted(one.event for one in archive.alerts.newest(limit=100))
+        reported = [json.loads(posted.body)["alerts"][0]["event"] for posted in receiver.taken]
+        assert sorted(reported) == sorted(one.event for one in archive.alerts.newest(limit=100))
         assert {posted.path for posted in receiver.posted} == {"/hook"}
         assert "https://noise.example/alerts/" in json.loads(receiver.taken[0].body)["page"]
     finally:
@@ -315,7 +319,7 @@ def test_the_commands_show_what_waits_and_send_a_test(tmp_path: Path, store: Sto
     assert "gone" in run("dead-letters", "list", *options)[1]
     assert run("dead-letters", "requeue", "ops", *options)[0] == 2, "which?"
     assert run("dead-letters", "requeue", "ops", "1-1", *options)[0] == 2, "there is no such letter"
-    assert run("dead-letters", "requeue", "nobody", "--all", *options)[0] == 2
+    assert run("dead-letters", "requeue", "unknown", "--all", *options)[0] == 2
     assert run("dead-letters", "requeue", "ops", letter["id"], "--json", *options) == (0, '{"requeued": 1}\n')
     assert (ops.dead_count(), ops.count()) == (0, 2)
     ops.move_to_dead_letters(ops.claim("one", left_over=True)[0], "gone", 1)
@@ -332,7 +336,7 @@ def test_the_commands_show_what_waits_and_send_a_test(tmp_path: Path, store: Sto
     assert (code, json.loads(printed.splitlines()[0])["outcome"]) == (1, "unavailable")
     code, printed = run("test", "ops", "--json", *options)
     assert (code, json.loads(printed.splitlines()[0])["outcome"]) == (2, "refused")
-    assert run("test", "nobody", *options)[0] == 2
+    assert run("test", "unknown", *options)[0] == 2
     assert run("test", "mqtt", *options)[0] == 2
 
 
@@ -344,7 +348,7 @@ def log_again() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("log_again")
-def test_a_template_that_cannot_be_used_is_told_by_check_and_keeps_the_hub_from_starting(
+def test_a_template_that_cannot_be_used_is_sent_by_check_and_keeps_the_hub_from_starting(
     tmp_path: Path, broker: Broker, store: Store, receiver: Receiver
 ) -> None:
     template = tmp_path / "own.j2"

@@ -1,4 +1,4 @@
-"""Brokers that cannot carry a network: what `check`, a hub and a sensor say of each, and that nothing is lost."""
+"""Brokers that cannot carry a network: what `check`, a hub and a sensor report of each, and that nothing is lost."""
 
 import json
 import threading
@@ -31,7 +31,7 @@ from tests.processes import Broker, EdgeProcess, HubProcess, Store, eventually
 from tests.receivers import receiving
 
 REFUSALS = {
-    "CONNACK tells that there are no shared subscriptions": (Behaviour(shared=False), "no shared subscriptions"),
+    "CONNACK states that there are no shared subscriptions": (Behaviour(shared=False), "no shared subscriptions"),
     "SUBACK 0x9E": (Behaviour(suback={"$share": 0x9E}), "no shared subscriptions"),
     "SUBACK 0x87": (Behaviour(suback={"$share": 0x87}), "ACL"),
     "SUBACK 0x80": (Behaviour(suback={"$share": 0x80}), "reason 0x80"),
@@ -53,12 +53,12 @@ def of_broker(port: int) -> tuple[bool, str]:
     return finding.ok, finding.text
 
 
-@pytest.mark.parametrize(("behaviour", "said"), REFUSALS.values(), ids=REFUSALS)
-def test_check_subscribes_as_serve_does_and_reads_the_answer(behaviour: Behaviour, said: str) -> None:
+@pytest.mark.parametrize(("behaviour", "stated"), REFUSALS.values(), ids=REFUSALS)
+def test_check_subscribes_as_serve_does_and_reads_the_answer(behaviour: Behaviour, stated: str) -> None:
     with broken(behaviour) as broker:
         ok, text = of_broker(broker.port)
         assert not ok
-        assert said in text
+        assert stated in text
 
 
 def test_check_notices_a_broker_that_takes_share_for_an_ordinary_topic() -> None:
@@ -89,17 +89,17 @@ def test_check_takes_nothing_from_a_hub_and_leaves_the_broker_well(kind: str, re
         link.stop()
 
 
-@pytest.mark.parametrize(("behaviour", "said"), REFUSALS.values(), ids=REFUSALS)
-def test_a_hub_whose_subscription_is_refused_says_so_and_is_not_healthy(
-    tmp_path: Path, store: Store, behaviour: Behaviour, said: str
+@pytest.mark.parametrize(("behaviour", "stated"), REFUSALS.values(), ids=REFUSALS)
+def test_a_hub_whose_subscription_is_refused_reports_it_and_is_not_healthy(
+    tmp_path: Path, store: Store, behaviour: Behaviour, stated: str
 ) -> None:
     with broken(behaviour) as broker:
         hub = HubProcess(tmp_path / "hub", broker.port, store.url)
         hub.launch()
         try:
-            eventually(lambda: said in " ".join(problems(hub)), 60, "healthz tells")
+            eventually(lambda: stated in " ".join(problems(hub)), 60, "healthz reports")
             log = (hub.folder / "log").read_text()
-            assert said in log
+            assert stated in log
             assert "the broker sends no events" in log
             assert broker.payloads("/intake")[-1] == b"closed"
         finally:
@@ -107,20 +107,20 @@ def test_a_hub_whose_subscription_is_refused_says_so_and_is_not_healthy(
 
 
 def problems(hub: HubProcess) -> list[str]:
-    """What `healthz` tells; nothing while it does not answer."""
+    """What `healthz` reports; nothing while it does not answer."""
     try:
-        told = hub.get("/healthz")
+        reported = hub.get("/healthz")
     except urllib.error.HTTPError as error:
-        told = json.load(error)
+        reported = json.load(error)
     except OSError:
         return []
-    found = told["reasons"]
+    found = reported["reasons"]
     assert isinstance(found, list)
-    assert not (found and told["ok"])
+    assert not (found and reported["ok"])
     return found
 
 
-def test_a_hub_that_hears_none_of_its_own_heartbeats_is_not_healthy(
+def test_a_hub_that_receives_none_of_its_own_heartbeats_is_not_healthy(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(heartbeat, "KEPT_S", 1)
@@ -130,7 +130,7 @@ def test_a_hub_that_hears_none_of_its_own_heartbeats_is_not_healthy(
         thread = threading.Thread(target=hub.run, daemon=True)
         thread.start()
         try:
-            eventually(lambda: "an ordinary topic" in " ".join(hub.health().reasons), 60, "healthz tells")
+            eventually(lambda: "an ordinary topic" in " ".join(hub.health().reasons), 60, "healthz reports")
             assert not hub.health().ready
             assert shared_beats("hubs", "hub-1") in broker.filters
             assert broker.payloads("/intake")[-1] == b"closed"
@@ -163,7 +163,7 @@ def test_a_subscription_that_is_granted_later_is_noticed(monkeypatch: pytest.Mon
             wanted = shared_beats("hubs", "one") if beats else shared_event_subscription("hubs")
             eventually(lambda: wanted in broker.filters, 20, "heartbeats are asked for")
             if not beats:
-                eventually(lambda: broker.payloads("/intake")[-1:] == [b""], 20, "what was said is withdrawn")
+                eventually(lambda: broker.payloads("/intake")[-1:] == [b""], 20, "what was published is withdrawn")
                 assert b"closed" in broker.payloads("/intake")
         finally:
             intake.stop()
@@ -172,7 +172,7 @@ def test_a_subscription_that_is_granted_later_is_noticed(monkeypatch: pytest.Mon
 
 OTHERS = {
     "speaks 3.1.1 only": Behaviour(connack=b"\x20\x02\x00\x01"),
-    "speaks 3.1.1 only, and says so in MQTT 5": Behaviour(connack=b"\x20\x03\x00\x84\x00"),
+    "speaks 3.1.1 only, and reports it in MQTT 5": Behaviour(connack=b"\x20\x03\x00\x84\x00"),
     "hangs up": Behaviour(connack=b""),
     "never answers": Behaviour(silent=True),
     "is a web server": Behaviour(connack=b"HTTP/1.1 400 Bad Request\r\n\r\n"),
@@ -180,7 +180,7 @@ OTHERS = {
 
 
 @pytest.mark.parametrize("behaviour", OTHERS.values(), ids=OTHERS)
-def test_check_says_what_is_needed_of_another_protocol(tmp_path: Path, behaviour: Behaviour) -> None:
+def test_check_states_what_is_needed_of_another_protocol(tmp_path: Path, behaviour: Behaviour) -> None:
     with broken(behaviour) as broker:
         ok, text = of_broker(broker.port)
         assert not ok
@@ -203,7 +203,7 @@ def test_check_recognises_a_port_of_websockets(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("behaviour", OTHERS.values(), ids=OTHERS)
-def test_a_sensor_says_once_what_is_needed_and_tries_more_and_more_seldom(
+def test_a_sensor_states_once_what_is_needed_and_tries_more_and_more_rarely(
     tmp_path: Path, behaviour: Behaviour
 ) -> None:
     with broken(behaviour) as broker:
@@ -214,10 +214,10 @@ def test_a_sensor_says_once_what_is_needed_and_tries_more_and_more_seldom(
             edge.kill()
         lines = [line for line in edge.log.read_text().splitlines() if "mqtt connection ended" in line]
         assert NEEDED in lines[0]
-        assert len(lines) == (2 if behaviour.silent else 1)  # which tells how long it waited, each time longer
+        assert len(lines) == (2 if behaviour.silent else 1)  # which reports how long it waited, each time longer
 
 
-def test_a_hub_says_once_what_is_needed(tmp_path: Path, store: Store) -> None:
+def test_a_hub_states_once_what_is_needed(tmp_path: Path, store: Store) -> None:
     with broken(OTHERS["speaks 3.1.1 only"]) as broker:
         hub = HubProcess(tmp_path / "hub", broker.port, store.url)
         hub.launch()

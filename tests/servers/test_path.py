@@ -120,7 +120,7 @@ def test_sound_and_embeddings_live_in_their_own_feature_spaces(hub: HubProcess) 
     assert spaces == {("sound", "earwitness-small-u8/1"), ("numbe", "vggish-pca-u8/1")}
 
 
-def test_an_event_tells_levels_and_presence(hub: HubProcess) -> None:
+def test_an_event_reports_levels_and_presence(hub: HubProcess) -> None:
     first = events(hub, "limit=1&place=test/sound")[0]
     event = hub.get(f"/api/v1/events/{first['id']}")
     assert event == first
@@ -184,7 +184,7 @@ def test_the_audio_is_kept_beside_the_archive(hub: HubProcess, folder: Path) -> 
         ("/api/v1/events?since=yesterday", 422),
     ],
 )
-def test_a_mistaken_request_is_told_so(hub: HubProcess, path: str, status: int) -> None:
+def test_a_mistaken_request_gets_an_error(hub: HubProcess, path: str, status: int) -> None:
 
     answer = httpx.get(f"http://127.0.0.1:{hub.port}{path}")
     assert answer.status_code == status

@@ -101,8 +101,8 @@ def test_the_file_as_it_is_holds_no_mistake(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/api/v1/alerts", "/api/v1/stream", "/docs", "/healthz", "/metrics"])
-@pytest.mark.parametrize("login", [None, ("inspector", "another"), ("somebody", "a password")])
-def test_nobody_comes_in_without_a_login(proxied: Proxied, path: str, login: tuple[str, str] | None) -> None:
+@pytest.mark.parametrize("login", [None, ("inspector", "another"), ("stranger", "a password")])
+def test_no_request_succeeds_without_a_login(proxied: Proxied, path: str, login: tuple[str, str] | None) -> None:
     with proxied.client(login) as client:
         assert client.get(path).status_code == 401
 
@@ -120,10 +120,10 @@ def test_with_a_login_the_page_and_the_api_are_there_and_metrics_are_not(proxied
 def test_the_pages_own_forms_are_taken_and_those_of_other_sites_are_not(proxied: Proxied) -> None:
     with proxied.client() as client:
         for origin, answer in ((str(client.base_url), 404), ("https://elsewhere.example", 403)):
-            said = client.post(
+            stated = client.post(
                 "/api/v1/alerts/demo.street-1.boot.1/feedback", json={"verdict": "same"}, headers={"Origin": origin}
             )
-            assert said.status_code == answer, "404: it was looked for, and there is no such alert"
+            assert stated.status_code == answer, "404: it was looked for, and there is no such alert"
 
 
 def test_the_live_stream_comes_as_it_is_sent(proxied: Proxied) -> None:

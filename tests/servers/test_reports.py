@@ -1,4 +1,4 @@
-"""What a real sensor says of itself on its retained state, while nobody takes its events."""
+"""A real sensor's report in its retained state, while no hub accepts its events."""
 
 from pathlib import Path
 
@@ -10,10 +10,10 @@ from tests.processes import EdgeProcess, Mosquitto, write_embeddings
 
 def next_state(watcher: MqttSession) -> StateMessage:
     while True:
-        heard = watcher.signals.get(timeout=20)
-        if isinstance(heard, Received):
-            watcher.acknowledge(heard)
-            return decode_json(StateMessage, heard.payload)
+        received = watcher.signals.get(timeout=20)
+        if isinstance(received, Received):
+            watcher.acknowledge(received)
+            return decode_json(StateMessage, received.payload)
 
 
 def next_report(watcher: MqttSession) -> SensorReport:

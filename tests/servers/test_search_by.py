@@ -46,7 +46,7 @@ def url(tmp_path: Path, broker: Broker, store: Store) -> Iterator[str]:
     hub.stop()
 
 
-def test_matches_are_in_the_order_asked_for_and_tell_both_probabilities(url: str) -> None:
+def test_matches_are_in_the_order_asked_for_and_report_both_probabilities(url: str) -> None:
     with httpx.Client(base_url=url, timeout=30) as http:
         known, unknown = (
             http.get("/api/v1/events", params={"place": f"demo/street-{n}", "limit": 1}).json()["events"][0]["id"]
@@ -64,10 +64,10 @@ def test_matches_are_in_the_order_asked_for_and_tell_both_probabilities(url: str
             assert {match["event"] for match in posted.json()["matches"]} == {m["event"] for m in found[by]}
         of_source = [match["same_source"] for match in found["source"]]
         assert of_source == sorted(of_source, reverse=True)
-        told = {match["event"]: (match["match_probability"], match["same_source"]) for match in found["kind"]}
+        reported = {match["event"]: (match["match_probability"], match["same_source"]) for match in found["kind"]}
         for by in ("source", "both"):
             for match in found[by]:
-                kind, source = told[match["event"]]
+                kind, source = reported[match["event"]]
                 assert match["match_probability"] == pytest.approx(kind, abs=1e-4)
                 assert match["same_source"] == pytest.approx(source, abs=1e-4)
         default = http.get(f"/api/v1/events/{known}/similar", params={"k": 20}).json()["matches"]

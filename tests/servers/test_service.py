@@ -1,4 +1,4 @@
-"""The hub's first seconds: what it refuses, and how it says so."""
+"""The hub's first seconds: what it refuses, and how it reports that."""
 
 import subprocess
 import urllib.error
@@ -36,7 +36,7 @@ def test_a_store_that_evicts_is_refused_at_the_start(tmp_path: Path, broker: Bro
     assert "Traceback" not in words
 
 
-def test_a_hub_that_waits_for_its_store_says_so_and_begins_once_it_is_there(
+def test_a_hub_that_waits_for_its_store_reports_it_and_begins_once_it_is_there(
     tmp_path: Path, broker: Broker, store: Store
 ) -> None:
     store.kill()
@@ -50,6 +50,6 @@ def test_a_hub_that_waits_for_its_store_says_so_and_begins_once_it_is_there(
             hub.get("/api/v1/alerts")
         store.start()
         eventually(hub.ready, 60, "it has begun")
-        eventually(lambda: hub.metric("earwitness_store_up") == 1, 30, "and says so")
+        eventually(lambda: hub.metric("earwitness_store_up") == 1, 30, "and reports it")
     finally:
         hub.stop()

@@ -41,7 +41,7 @@ def sent(tmp_path: Path, broker: Broker, hub: HubProcess, brought: Path) -> HubP
 def hub(
     tmp_path: Path, broker: Broker, store: Store, brought: Path, request: pytest.FixtureRequest
 ) -> Iterator[HubProcess]:
-    """A hub as it ships, or one that was told of what the user brought."""
+    """A hub as it ships, or one configured with the user's backbones."""
     checkpoints = [str(default_checkpoint(EARWITNESS_SMALL.id)), str(brought.with_suffix(".safetensors"))]
     settings = [f"store.audio_dir={tmp_path / 'clips'}", "search.exclude_same_sensor_s=1"]
     if request.param:
@@ -71,8 +71,8 @@ def test_our_own_is_taken_without_a_setting_and_an_unknown_one_is_kept_with_the_
     assert not list((tmp_path / "clips").rglob("*.flac")), "the sound never left the sensor"
 
 
-@pytest.mark.parametrize("hub", [True], indirect=True, ids=["told"])
-def test_a_space_that_the_hub_was_told_of_is_archived_and_searched(sent: HubProcess) -> None:
+@pytest.mark.parametrize("hub", [True], indirect=True, ids=["configured"])
+def test_a_configured_feature_space_is_archived_and_searched(sent: HubProcess) -> None:
     eventually(lambda: sent.metric("earwitness_hub_events_archived_total") == 2 * EACH, 60, "all is archived")
     assert sent.metric("earwitness_hub_messages_dead_lettered_total") == 0
     assert archived(sent) == [("mine", "mine-u8/1")] * EACH + [("ours", "earwitness-small-u8/1")] * EACH

@@ -1,4 +1,4 @@
-"""Stores that cannot keep the archive, or not now: what `check`, a start and `healthz` say of each."""
+"""Stores that cannot keep the archive, or not now: what `check`, a start and `healthz` report of each."""
 
 import contextlib
 import json
@@ -36,7 +36,7 @@ def of_store(url: str, *more: str) -> tuple[bool, str, tuple[str, ...]]:
 
 
 def refused_at_start(folder: Path, broker: Broker, url: str, *more: str) -> str:
-    """What a hub says that ends because of its store."""
+    """Output of a hub that ends because of its store."""
     hub = HubProcess(folder / "hub", broker.port, url, *more)
     hub.launch()
     assert hub.process is not None
@@ -63,7 +63,7 @@ def test_a_store_in_cluster_mode_is_refused(tmp_path: Path, broker: Broker, clus
     assert "cluster mode disabled" in refused_at_start(tmp_path, broker, cluster.url)
 
 
-def test_a_key_that_moved_is_told_in_words(tmp_path: Path, cluster: ClusterNode) -> None:
+def test_a_key_that_moved_is_reported_in_words(tmp_path: Path, cluster: ClusterNode) -> None:
     other = ClusterNode(tmp_path / "other")
     other.start()
     try:
@@ -88,7 +88,9 @@ def _refusal(client: redis.Redis) -> str:
     return ""
 
 
-def test_a_replica_is_refused_and_one_that_became_one_is_told(tmp_path: Path, broker: Broker, store: Store) -> None:
+def test_a_replica_is_refused_and_one_that_became_one_is_reported(
+    tmp_path: Path, broker: Broker, store: Store
+) -> None:
     replica = Valkey(tmp_path / "replica", "--replicaof", "127.0.0.1", str(store.port))
     replica.start()
     hub = HubProcess(tmp_path / "hub", broker.port, store.url)
@@ -99,7 +101,7 @@ def test_a_replica_is_refused_and_one_that_became_one_is_told(tmp_path: Path, br
         assert "read-only replica" in refused_at_start(tmp_path / "refused", broker, replica.url)
         hub.start()
         redis.Redis.from_url(store.url, protocol=2).replicaof("127.0.0.1", replica.port)
-        eventually(lambda: "read-only replica" in " ".join(health(hub)[1]), 30, "healthz says why")
+        eventually(lambda: "read-only replica" in " ".join(health(hub)[1]), 30, "healthz states why")
         redis.Redis.from_url(store.url, protocol=2).replicaof("NO", "ONE")
         eventually(hub.ready, 30, "a failover is over")
     finally:
@@ -108,19 +110,19 @@ def test_a_replica_is_refused_and_one_that_became_one_is_told(tmp_path: Path, br
 
 
 def health(hub: HubProcess) -> tuple[int, list[str], float]:
-    """Status and problems that `healthz` tells, and how long that took."""
+    """Status and problems that `healthz` reports, and how long that took."""
     began_s = time.monotonic()
     try:
-        told, code = hub.get("/healthz"), 200
+        reported, code = hub.get("/healthz"), 200
     except urllib.error.HTTPError as error:
-        told, code = json.load(error), error.code
-    problems = told["reasons"]
+        reported, code = json.load(error), error.code
+    problems = reported["reasons"]
     assert isinstance(problems, list)
     return code, problems, time.monotonic() - began_s
 
 
 @pytest.mark.parametrize("rights", RIGHTS.values(), ids=RIGHTS)
-def test_a_user_that_lacks_rights_is_told_whatever_is_missing(store: Store, rights: list[str]) -> None:
+def test_a_user_that_lacks_rights_is_refused_whatever_is_missing(store: Store, rights: list[str]) -> None:
     ask(store.url, "ACL", "SETUSER", "hub", "on", ">pw", "~*", "&*", *rights)
     ok, text, _ = of_store(store.url.replace("redis://", "redis://hub:pw@"))
     assert not ok
@@ -141,19 +143,19 @@ def test_a_password_that_is_not_encoded_gets_a_hint_and_is_not_shown(store: Stor
     coded = "".join(one if one.isalnum() else f"%{ord(one):02X}" for one in password)
     url = f"redis://hub:{{}}@127.0.0.1:{store.port}/0"
     assert of_store(url.format(coded))[0]
-    told: list[str] = []
+    reported: list[str] = []
     try:
         ok, text, _ = of_store(url.format(password))
-        told += [] if ok else [text]
+        reported += [] if ok else [text]
     except InvalidError as error:
-        told.append(str(error))
-    for words in told:
+        reported.append(str(error))
+    for words in reported:
         assert "percent-encoding" in words
         assert password not in words
-    assert told or password in {"a@b", "a:b", "a%zz"}  # which redis-py understands all the same
+    assert reported or password in {"a@b", "a:b", "a%zz"}  # which redis-py understands all the same
 
 
-def test_a_store_whose_disk_is_not_what_it_says_is_only_away(store: Store) -> None:
+def test_a_store_whose_disk_state_is_wrong_is_only_away(store: Store) -> None:
     archive = build_event_store(load_settings(HubSettings, None, [f"redis.url={store.url}"]))
     client = redis.Redis.from_url(store.url, protocol=2)
     client.config_set("maxmemory", "1")
@@ -163,7 +165,7 @@ def test_a_store_whose_disk_is_not_what_it_says_is_only_away(store: Store) -> No
     archive.close()
 
 
-def test_an_old_redis_is_told_by_its_version(debian_redis: Redis) -> None:
+def test_an_old_redis_is_reported_by_its_version(debian_redis: Redis) -> None:
     with rewriting(debian_redis.port, rb"redis_version:7", b"redis_version:6") as port:
         ok, _, doubts = of_store(f"redis://127.0.0.1:{port}/0")
         assert ok
@@ -224,7 +226,7 @@ def test_healthz_answers_though_the_store_does_not(
                 code, problems, _took_s = health(hub)
                 assert code == 503
                 assert any("store" in one for one in problems)
-            eventually(lambda: "rediss://" in (hub.folder / "log").read_text(), 30, "the log says what to do")
+            eventually(lambda: "rediss://" in (hub.folder / "log").read_text(), 30, "the log states what to do")
         finally:
             hub.stop()
 
@@ -281,7 +283,7 @@ def test_durability_that_a_store_does_not_have_is_refused(
     assert "set `appendonly yes`" in refused_at_start(tmp_path, broker, store.url, "redis.durable=local")
 
 
-def test_durability_needs_a_redis_that_tells_what_is_on_its_disk(tmp_path: Path) -> None:
+def test_durability_needs_a_redis_that_reports_what_is_on_its_disk(tmp_path: Path) -> None:
     old = Redis(tmp_path / "old", "--appendonly", "yes")
     old.start()
     try:

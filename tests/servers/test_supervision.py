@@ -1,4 +1,4 @@
-"""A hub goes on, and says so, when threads meet what nobody expected, a disk fails or nothing is archived."""
+"""A hub goes on, and reports it, when threads meet unexpected errors, a disk fails or nothing is archived."""
 
 import resource
 import urllib.request
@@ -70,7 +70,7 @@ def hub(tmp_path: Path, broker: Rumqttd, store: Store) -> Iterator[HubProcess]:
     made.stop()
 
 
-def test_threads_that_meet_what_nobody_expected_go_on(
+def test_threads_that_meet_what_no_one_expected_go_on(
     tmp_path: Path, broker: Rumqttd, store: Store, hub: HubProcess
 ) -> None:
     """Junk in each of the store's streams and sets that a thread reads."""
@@ -84,7 +84,7 @@ def test_threads_that_meet_what_nobody_expected_go_on(
         lines = stream.iter_lines()
         assert any("hello" in line for line in lines)
         client.xadd("ew:changes", {"added": JUNK})
-        assert any(line == "event: reset" for line in lines), "listeners are told to load anew"
+        assert any(line == "event: reset" for line in lines), "listeners are asked to load again"
     client.xadd("ew:alerts:pending", {"event": JUNK})
     client.xadd("ew:alerts:pending", {"other": "7"})
     client.xadd("ew:out:mqtt", {"events": JUNK})
@@ -100,18 +100,18 @@ def test_threads_that_meet_what_nobody_expected_go_on(
     eventually(lambda: hub.metric("earwitness_hub_index_events") == 60, 30, "all can be found")
     alerts = hub.metric("earwitness_hub_alerts_total")
     assert alerts > 0
-    eventually(lambda: hub.metric("earwitness_hub_alerts_published_total") == alerts, 30, "alerts are told")
+    eventually(lambda: hub.metric("earwitness_hub_alerts_published_total") == alerts, 30, "alerts are sent")
     eventually(
         lambda: b"homeassistant/device/earwitness_test_street/config" in client.smembers("ew:homeassistant:topics"),
         30,
-        "Home Assistant is told",
+        "Home Assistant is updated",
     )
     before = restarts(hub)
     with httpx.stream("GET", f"http://127.0.0.1:{hub.port}/api/v1/stream", timeout=30) as stream:
         lines = stream.iter_lines()
         assert any("hello" in line for line in lines)
         play(tmp_path, broker.port, "street-2", 1, *embeddings(tmp_path, 1)).finish()
-        assert any(line == "event: event" for line in lines), "the feed tells what happens"
+        assert any(line == "event: event" for line in lines), "the feed sends what happens"
     assert restarts(hub) == before
     assert hub.ready()
 
@@ -138,7 +138,7 @@ def test_a_disk_that_takes_nothing_stops_neither_events_nor_alerts(
     eventually(lambda: len(list((tmp_path / "clips").rglob("*.flac"))) == 2, 30, "sound is kept again")
 
 
-def test_a_hub_says_that_nothing_is_archived_though_events_arrive(
+def test_a_hub_states_that_nothing_is_archived_though_events_arrive(
     tmp_path: Path, broker: Rumqttd, store: Store, hub: HubProcess
 ) -> None:
     client = redis.Redis.from_url(store.url, protocol=2)
@@ -157,7 +157,7 @@ def test_a_hub_says_that_nothing_is_archived_though_events_arrive(
     eventually(lambda: hub.metric("earwitness_hub_events_archived_total") == 8, 30, "nothing is lost")
 
 
-def test_a_hub_without_its_servers_lives_and_says_why_it_is_not_ready(
+def test_a_hub_without_its_servers_lives_and_states_why_it_is_not_ready(
     broker: Rumqttd, store: Store, hub: HubProcess
 ) -> None:
     broker.kill()

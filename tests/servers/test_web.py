@@ -19,7 +19,7 @@ from shared.audio import encode_flac
 from shared.events import EventId
 from shared.synthetic_scene import mix_scene
 from shared.taxonomy import CATEGORIES
-from tests.browser.hub import Demo, heard
+from tests.browser.hub import Demo, publish_event
 
 OURS = {"X-Earwitness": "test"}
 
@@ -82,7 +82,7 @@ def test_filters_choose_what_a_naive_look_would(
     assert [event["id"] for event in everything(api, "/events", "events", limit=11, **asked)] == expected
 
 
-def test_similar_events_are_told_with_why_and_how_likely(api: httpx.Client) -> None:
+def test_similar_events_are_listed_with_why_and_how_likely(api: httpx.Client) -> None:
     event = got(api, "/events", limit=1, category="powered-saw")["events"][0]
     matches = got(api, f"/events/{event['id']}/similar", k=5, category="powered-saw")["matches"]
     assert matches
@@ -147,7 +147,7 @@ def test_alerts_are_listed_and_filtered(api: httpx.Client) -> None:
     assert got(api, f"/alerts/{every[0]['event']}") == every[0]
 
 
-def test_patterns_and_sensors_are_told(api: httpx.Client) -> None:
+def test_patterns_and_sensors_are_listed(api: httpx.Client) -> None:
     sensors = got(api, "/sensors")["sensors"]
     assert {f"{sensor['site']}/{sensor['sensor']}" for sensor in sensors} >= {"harbour/quay", "schanze/roof"}
     pattern = got(api, "/patterns/harbour/quay/music")
@@ -159,9 +159,9 @@ def test_patterns_and_sensors_are_told(api: httpx.Client) -> None:
 
 def test_a_verdict_is_kept_and_moves_the_threshold(api: httpx.Client) -> None:
     alert = everything(api, "/alerts", "alerts", limit=50)[-1]
-    said = {"verdict": "different", "note": "=danger", "author": "Ada"}
+    stated = {"verdict": "different", "note": "=danger", "author": "Ada"}
     for match in [None, *(match["event"] for match in alert["matches"])]:
-        answer = api.post(f"/alerts/{alert['event']}/feedback", json={**said, "match": match}, headers=OURS)
+        answer = api.post(f"/alerts/{alert['event']}/feedback", json={**stated, "match": match}, headers=OURS)
         assert answer.status_code == 201, answer.text
     given = answer.json()
     assert given["verdict"]["author"] == "Ada"
@@ -174,7 +174,7 @@ def test_a_verdict_is_kept_and_moves_the_threshold(api: httpx.Client) -> None:
     assert {(v["alert"], v["match"]) for v in listed} >= {(alert["event"], None)}
 
 
-def test_what_changes_something_must_come_from_the_hubs_own_page_or_say_so(api: httpx.Client, web: Demo) -> None:
+def test_a_change_must_come_from_the_hubs_own_page_or_declare_itself(api: httpx.Client, web: Demo) -> None:
     alert = got(api, "/alerts", limit=1)["alerts"][0]["event"]
     path, body = f"/alerts/{alert}/feedback", {"verdict": "same"}
     assert api.post(path, json=body).status_code == 403
@@ -230,8 +230,8 @@ def test_exports_hold_everything_and_nothing_that_calculates(api: httpx.Client, 
     alert = json.loads(lines[0])
     body = {"verdict": "same", "note": "=HYPERLINK(1)", "author": "@me"}
     assert api.post(f"/alerts/{alert['event']}/feedback", json=body, headers=OURS).status_code == 201
-    said = list(csv.DictReader(io.StringIO(api.get("/export/feedback.csv").text, newline="")))
-    assert any(row["note"] == "'=HYPERLINK(1)" and row["author"] == "'@me" for row in said)
+    stated = list(csv.DictReader(io.StringIO(api.get("/export/feedback.csv").text, newline="")))
+    assert any(row["note"] == "'=HYPERLINK(1)" and row["author"] == "'@me" for row in stated)
 
 
 def test_every_answer_carries_the_headers_that_keep_others_out(web: Demo) -> None:
@@ -269,15 +269,15 @@ def news(lines: Iterator[str]) -> Iterator[dict[str, str]]:
             fields[name] = value
 
 
-def test_the_stream_tells_what_happens_and_what_was_missed(api: httpx.Client, web: Demo) -> None:
+def test_the_stream_reports_what_happens_and_what_was_missed(api: httpx.Client, web: Demo) -> None:
     stored = web.archive.fetch([got(api, "/alerts", limit=1)["alerts"][0]["event"]])[0]
     features = [stored.features, stored.features]
     with api.stream("GET", "/stream") as stream:
-        told = news(stream.iter_lines())
-        assert next(one for one in told if "event" in one)["event"] == "hello"
-        first = heard(web, "schanze/roof", features[0], 1)
+        reported = news(stream.iter_lines())
+        assert next(one for one in reported if "event" in one)["event"] == "hello"
+        first = publish_event(web, "schanze/roof", features[0], 1)
         seen = []
-        for one in told:
+        for one in reported:
             seen.append(one)
             if one.get("id"):
                 break
@@ -285,13 +285,13 @@ def test_the_stream_tells_what_happens_and_what_was_missed(api: httpx.Client, we
         assert kinds[:2] == ["event", "sensor"]
         assert "episode" in kinds
         assert json.loads(seen[0]["data"])["id"] == first
-    missed = heard(web, "schanze/roof", features[1], 2)
+    missed = publish_event(web, "schanze/roof", features[1], 2)
     with api.stream("GET", "/stream", headers={"Last-Event-ID": seen[-1]["id"]}) as stream:
         again = next(one for one in news(stream.iter_lines()) if one.get("event") == "event")
     assert json.loads(again["data"])["id"] == missed
 
 
-def test_a_client_that_was_away_for_too_long_is_told_to_load_anew(api: httpx.Client) -> None:
+def test_a_client_that_was_away_for_too_long_is_asked_to_load_again(api: httpx.Client) -> None:
     with api.stream("GET", "/stream", headers={"Last-Event-ID": "1-0"}) as stream:
         assert next(one for one in news(stream.iter_lines()) if "event" in one)["event"] == "reset"
 
@@ -302,29 +302,29 @@ def test_many_listen_at_once(api: httpx.Client, web: Demo) -> None:
 
     def listen() -> None:
         with httpx.stream("GET", f"{web.url}/api/v1/stream", timeout=30) as stream:
-            told = news(stream.iter_lines())
-            next(one for one in told if one.get("event") == "hello")
+            reported = news(stream.iter_lines())
+            next(one for one in reported if one.get("event") == "hello")
             barrier.wait(20)
-            counted.append(next(one for one in told if one.get("event") == "event")["data"])
+            counted.append(next(one for one in reported if one.get("event") == "event")["data"])
 
     threads = [threading.Thread(target=listen, daemon=True) for _ in range(12)]
     for thread in threads:
         thread.start()
     barrier.wait(20)
-    name = heard(web, "schanze/roof", stored.features, 9)
+    name = publish_event(web, "schanze/roof", stored.features, 9)
     for thread in threads:
         thread.join(30)
     assert [json.loads(data)["id"] for data in counted] == [name] * 12
 
 
-def test_health_says_what_is_there(web: Demo) -> None:
+def test_health_lists_what_is_there(web: Demo) -> None:
     answer = httpx.get(f"{web.url}/healthz")
     assert answer.status_code == 200
     assert answer.json()["ok"] is True
     assert "retention" in answer.json()
 
 
-def test_a_hub_ends_at_once_though_somebody_listens(web: Demo) -> None:
+def test_a_hub_ends_at_once_though_a_client_listens(web: Demo) -> None:
     with socket.create_connection(("127.0.0.1", web.hub.port), timeout=30) as listener:
         listener.sendall(b"GET /api/v1/stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert b"200" in listener.recv(200)
@@ -336,7 +336,7 @@ def test_a_hub_ends_at_once_though_somebody_listens(web: Demo) -> None:
     web.hub.start()
 
 
-def test_wrong_clocks_and_replays_are_told_by_api_export_and_pages(api: httpx.Client, web: Demo) -> None:
+def test_wrong_clocks_and_replays_are_marked_by_api_export_and_pages(api: httpx.Client, web: Demo) -> None:
     now = datetime.now(UTC)
     newest = replace(web.archive.events(limit=1)[0], clip="", captured_at=now, received_at=now)
     claimed = now + timedelta(hours=2)
@@ -345,9 +345,9 @@ def test_wrong_clocks_and_replays_are_told_by_api_export_and_pages(api: httpx.Cl
     )
     old = replace(newest, id=EventId("clocks", "old", "b", 0), backfilled=True)
     web.archive.add_many([fast, old])
-    told = got(api, f"/events/{fast.id}")
-    assert (told["clock"], told["backfilled"], told["rate_hz"]) == ("unsynchronised", False, 48_000)
-    assert datetime.fromisoformat(told["claimed_at"]) - claimed < timedelta(milliseconds=1)
+    reported = got(api, f"/events/{fast.id}")
+    assert (reported["clock"], reported["backfilled"], reported["rate_hz"]) == ("unsynchronised", False, 48_000)
+    assert datetime.fromisoformat(reported["claimed_at"]) - claimed < timedelta(milliseconds=1)
     assert [e["id"] for e in got(api, "/events", backfilled="true", place="clocks/old")["events"]] == [str(old.id)]
     assert [e["id"] for e in got(api, "/events", clock="unsynchronised")["events"]] == [str(fast.id)]
     assert str(old.id) not in {e["id"] for e in got(api, "/events", backfilled="false", limit=500)["events"]}

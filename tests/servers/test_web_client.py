@@ -1,4 +1,4 @@
-"""The client of docs/api.md does what the page says."""
+"""The client of docs/api.md does what the page states."""
 
 import runpy
 import subprocess
@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 from shared.synthetic_scene import SoundCast, mix_scene
-from tests.browser.hub import Demo, heard
+from tests.browser.hub import Demo, publish_event
 
 CLIENT = Path(__file__).parents[2] / "docs" / "client.py"
 
@@ -41,7 +41,7 @@ def test_it_searches_with_a_recording(client: Any, recording: Path) -> None:
     assert len(client.search_recording(recording, k=4)) == 4
 
 
-def test_it_says_whether_an_alert_was_right(client: Any) -> None:
+def test_it_states_whether_an_alert_was_right(client: Any) -> None:
     alert = next(client.list_all("alerts"))["event"]
     assert client.submit_verdict(alert, "same", author="Ada")["verdict"]["verdict"] == "same"
     assert any(verdict["alert"] == alert for verdict in client.list_all("feedback"))
@@ -49,14 +49,14 @@ def test_it_says_whether_an_alert_was_right(client: Any) -> None:
 
 def test_it_listens_and_comes_back_to_where_it_was(client: Any, web: Demo) -> None:
     stored = web.archive.events(limit=1)[0]
-    told = client.listen()
-    kind, _, start = next(told)
+    reported = client.listen()
+    kind, _, start = next(reported)
     assert kind == "hello"
-    first = heard(web, "schanze/roof", stored.features, 1, "client")
-    kind, event, position = next(told)
+    first = publish_event(web, "schanze/roof", stored.features, 1, "client")
+    kind, event, position = next(reported)
     assert (kind, event["id"], position) == ("event", first, start)
-    position = next(last for _, _, last in told if last != start)
-    told.close()
+    position = next(last for _, _, last in reported if last != start)
+    reported.close()
     assert next(client.listen(position))[0] == "hello"
 
 

@@ -1,4 +1,4 @@
-"""Named sounds over the API of a running hub: given, listed, heard live, changed, refused, removed."""
+"""Named sounds over the API of a running hub: given, listed, received live, changed, refused, removed."""
 
 import csv
 import io
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from shared.synthetic_features import splice_clips
-from tests.browser.hub import Demo, heard
+from tests.browser.hub import Demo, publish_event
 from tests.processes import eventually
 
 OURS = {"X-Earwitness": "test"}
@@ -26,14 +26,14 @@ def api(web: Demo) -> Iterator[httpx.Client]:
 
 @pytest.fixture(scope="module")
 def example(web: Demo) -> dict[str, Any]:
-    """The event with sound in which something is surest."""
+    """The event with sound with the highest presence."""
     events = httpx.get(f"{web.url}/api/v1/events", params={"limit": 500}).json()["events"]
     return dict(max((e for e in events if e["audio"]), key=lambda e: max(e["presence"].values())))
 
 
 def test_a_sound_is_named_changed_and_removed(api: httpx.Client, example: dict[str, Any]) -> None:
     given = api.post("/names", json={"name": " Bakery  saw ", "events": [example["id"]], "author": "Ada"})
-    assert given.status_code == 422, "spaces around a name are refused, as the description says"
+    assert given.status_code == 422, "spaces around a name are refused, as the description states"
     given = api.post("/names", json={"name": "Bakery  saw", "events": [example["id"]], "author": "Ada"})
     assert given.status_code == 201
     made = given.json()
@@ -73,13 +73,13 @@ def test_the_sound_and_the_picture_of_an_example_are_served(api: httpx.Client, e
     assert api.get(f"/names/{made['id']}/examples/{example['site']}.x.y.1/audio").status_code == 404
 
 
-def test_a_watched_sound_is_told_live_and_a_muted_one_is_not(
+def test_a_watched_sound_is_sent_live_and_a_muted_one_is_not(
     api: httpx.Client, web: Demo, example: dict[str, Any]
 ) -> None:
     known = web.archive.fetch([example["id"]])[0].features[None]
     new = {"name": "Bakery saw", "events": [example["id"]], "all_sites": True, "mode": "watched"}
     made = api.post("/names", json=new).json()
-    first = heard(web, "twins/saw", splice_clips(known, 1, np.random.default_rng(1))[0], 1)
+    first = publish_event(web, "twins/saw", splice_clips(known, 1, np.random.default_rng(1))[0], 1)
     eventually(lambda: api.get(f"/alerts/{first}").status_code == 200, 20, "its alert is there")
     alert = api.get(f"/alerts/{first}").json()
     assert (alert["name"], alert["name_id"], alert["watched"]) == ("Bakery saw", made["id"], True)
@@ -87,7 +87,7 @@ def test_a_watched_sound_is_told_live_and_a_muted_one_is_not(
     assert alert["name_probability"] >= 0.5
     assert api.get(f"/events/{first}").json()["name"] == "Bakery saw"
     api.patch(f"/names/{made['id']}", json={"mode": "muted"})
-    second = heard(web, "twins/other", splice_clips(known, 1, np.random.default_rng(2))[0], 2)
+    second = publish_event(web, "twins/other", splice_clips(known, 1, np.random.default_rng(2))[0], 2)
     eventually(lambda: api.get(f"/names/{made['id']}").json()["clips"] == 2, 20, "the muted clip is counted")
     assert api.get(f"/alerts/{second}").status_code == 404
     now = api.get(f"/names/{made['id']}").json()
@@ -120,7 +120,9 @@ def test_what_cannot_be_named_is_refused_with_the_reason(api: httpx.Client, exam
     assert len(api.get("/names").json()["names"]) == 1
 
 
-def test_only_the_hubs_own_page_and_programs_that_say_so_may_change_names(web: Demo, example: dict[str, Any]) -> None:
+def test_only_the_hubs_own_page_and_programs_that_declare_themselves_may_change_names(
+    web: Demo, example: dict[str, Any]
+) -> None:
     elsewhere = {"Origin": "https://elsewhere.example"}
     new = {"name": "x", "events": [example["id"]]}
     assert httpx.post(f"{web.url}/api/v1/names", headers=elsewhere, json=new).status_code == 403

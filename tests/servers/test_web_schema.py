@@ -34,7 +34,7 @@ def test_no_answer_breaks_the_description(web: Demo, mode: GenerationMode) -> No
         )
         @given(case=operation.as_strategy(generation_mode=mode))
         def keeps_to_it(case: Case[Any]) -> None:
-            # No schema can say what a recording is: bytes that are none are refused.
+            # No schema can express what a recording is: bytes that are none are refused.
             by_sound = case.media_type == "multipart/form-data"
             excluded: list[Any] = [positive_data_acceptance] if by_sound else []
             case.call_and_validate(headers={"X-Earwitness": "test"}, excluded_checks=excluded)

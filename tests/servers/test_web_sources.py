@@ -1,4 +1,4 @@
-"""Sources of a running hub: listed, told, joined and parted, by API, page and command."""
+"""Sources of a running hub: listed, sent, joined and parted, by API, page and command."""
 
 import json
 from collections.abc import Iterator
@@ -41,7 +41,7 @@ def everything(client: httpx.Client, **params: Any) -> list[dict[str, Any]]:
             return found
 
 
-def test_sources_come_in_pages_the_one_heard_last_first(client: httpx.Client) -> None:
+def test_sources_come_in_pages_the_one_detected_last_first(client: httpx.Client) -> None:
     found = everything(client, limit=7)
     assert len(found) > 7
     assert len({one["id"] for one in found}) == len(found)
@@ -63,7 +63,7 @@ def test_every_episode_is_of_one_source_of_its_site_and_category(client: httpx.C
     assert set(of) >= set(episodes)
 
 
-def test_a_source_tells_its_history_and_what_it_sounds_like(client: httpx.Client) -> None:
+def test_a_source_reports_its_history_and_what_it_sounds_like(client: httpx.Client) -> None:
     often = max(everything(client, limit=50), key=lambda one: one["episodes"])
     found = got(client, f"/sources/{often['id']}")
     assert 1 <= found["days"] <= found["times"] <= found["episodes"] == often["episodes"]
@@ -75,16 +75,16 @@ def test_a_source_tells_its_history_and_what_it_sounds_like(client: httpx.Client
     assert client.get("/api/v1/sources/none").status_code == 422
 
 
-def test_alerts_tell_their_source(client: httpx.Client, web: Demo) -> None:
+def test_alerts_report_their_source(client: httpx.Client, web: Demo) -> None:
     alerts = web.archive.alerts.newest(limit=500)
-    told: list[AlertMessage] = [alert for alert in alerts if alert.source is not None]
-    assert told
-    for alert in told:
+    reported: list[AlertMessage] = [alert for alert in alerts if alert.source is not None]
+    assert reported
+    for alert in reported:
         assert alert.source is not None
         assert alert.source.new == (alert.source.times == 1)
-    page = client.get(f"/alerts/{told[0].event}").text
-    assert told[0].source is not None
-    assert f"/sources/{told[0].source.id}" in page
+    page = client.get(f"/alerts/{reported[0].event}").text
+    assert reported[0].source is not None
+    assert f"/sources/{reported[0].source.id}" in page
 
 
 def test_pages_link_sources_and_their_episodes(client: httpx.Client) -> None:

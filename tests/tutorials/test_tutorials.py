@@ -2,7 +2,7 @@
 
 A page has a folder of its own, programs of this installation, servers of Debian, and where the kernel lets us a
 network of its own, so that the ports that are written there are free. The shell ends at the first command that fails;
-what a page expects to fail, it says (`|| ...`). A block that is not run says why, in a comment above it.
+what a page expects to fail, it marks (`|| ...`). A comment above a block that is not run states why.
 """
 
 import os
@@ -71,7 +71,7 @@ def isolation() -> list[str]:
     return command if tried and tried.returncode == 0 else []
 
 
-def test_blocks_are_run_or_say_why_not() -> None:
+def test_blocks_are_run_or_state_why_not() -> None:
     assert PAGES
     for page in PAGES:
         found = blocks(page.read_text())

@@ -1,4 +1,4 @@
-"""The direction of the arrows: shared <- edge, hub; no torch outside hub; nobody imports hub.training."""
+"""The direction of the arrows: shared <- edge, hub; no torch outside hub; nothing imports hub.training."""
 
 import ast
 import subprocess
@@ -38,7 +38,7 @@ def test_a_package_imports_only_what_it_may(package: str) -> None:
         assert not wrong, f"{path.relative_to(ROOT)} imports {wrong}"
 
 
-def test_nobody_but_the_command_line_imports_training() -> None:
+def test_no_one_but_the_command_line_imports_training() -> None:
     for path in modules("hub"):
         relative = path.relative_to(ROOT).as_posix()
         if not relative.startswith(TRAINING_ALLOWED):
@@ -53,7 +53,7 @@ def test_the_domain_imports_only_values_numpy_and_pydantic() -> None:
         assert not wrong, f"{path.relative_to(ROOT)} imports {wrong}"
 
 
-def test_no_module_has_a_name_that_says_nothing() -> None:
+def test_no_module_has_a_name_without_meaning() -> None:
     nothing = {"utils", "util", "helpers", "helper", "common", "manager", "base", "misc"}
     assert not [path for package in FORBIDDEN for path in modules(package) if path.stem in nothing]
 

@@ -1,4 +1,4 @@
-"""Every setting, topic, metric and command is documented: the reference page is exactly what the code says."""
+"""Every setting, topic, metric and command is documented: the reference page is exactly what the code defines."""
 
 import re
 import runpy
@@ -11,12 +11,12 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_reference_is_what_the_code_says() -> None:
+def test_the_reference_is_what_the_code_states() -> None:
     made = runpy.run_path(str(ROOT / "docs" / "make_reference.py"))["page"]()
     assert (ROOT / "docs" / "reference.md").read_text() == made, "run: python docs/make_reference.py"
 
 
-def test_the_description_of_the_api_is_what_the_code_says() -> None:
+def test_the_description_of_the_api_is_what_the_code_states() -> None:
     made = runpy.run_path(str(ROOT / "docs" / "make_openapi.py"))["page"]()
     assert (ROOT / "docs" / "openapi.json").read_text() == made, "run: python docs/make_openapi.py"
 

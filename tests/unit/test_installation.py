@@ -27,7 +27,7 @@ PINS = [
 OURS = "earwitness"
 OWN = {"edge", "hub", "shared"}
 BENCH = {"faiss-cpu"}
-"""What `bench search` compares with; without it the command says what to install."""
+"""What `bench search` compares with; without it the command reports what to install."""
 
 RUNS_TOO = {"protobuf", "pyyaml", "packaging"}
 """Named by other extras, but needed by onnxruntime or apprise, which run."""
@@ -161,8 +161,8 @@ def test_a_sensor_needs_no_torch_and_no_redis() -> None:
 )
 def test_a_target_installs_what_it_needs_and_nothing_else(target: str, extra: str, tmp_path: Path) -> None:
     command = ["make", "--dry-run", target, f"VENV={tmp_path / 'venv'}"]
-    said = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    assert re.findall(r"deploy/install\.py (\S+) ", said) == [extra]
+    stated = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    assert re.findall(r"deploy/install\.py (\S+) ", stated) == [extra]
 
 
 def test_an_extra_is_installed_once_until_versions_change(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Each file of weights that ships has a card, in Hugging Face's form, that says what the file says of itself."""
+"""Each file of weights that ships has a card, in Hugging Face's form, that matches the file's own record."""
 
 import hashlib
 import json
@@ -50,8 +50,8 @@ def test_a_card_has_a_header_and_its_sections(weights: Path) -> None:
 
 
 @named(CHECKPOINTS)
-def test_a_card_says_what_the_checkpoint_says(weights: Path) -> None:
-    said = card(weights)[0]["earwitness"]
+def test_a_card_states_what_the_checkpoint_states(weights: Path) -> None:
+    stated_value = card(weights)[0]["earwitness"]
     checkpoint = load(weights)
     record = checkpoint.record
     stated = {
@@ -63,8 +63,8 @@ def test_a_card_says_what_the_checkpoint_says(weights: Path) -> None:
         "seed": record.get("seed", record["plan"].get("seed")),
         "calibrated": checkpoint.calibration is not None,
     }
-    assert said == {key: stated[key] for key in said}
-    assert {"clips", "positives", "held_out"} <= set(said)
+    assert stated_value == {key: stated[key] for key in stated_value}
+    assert {"clips", "positives", "held_out"} <= set(stated_value)
 
 
 @named(CHECKPOINTS)
@@ -99,12 +99,12 @@ def test_measured_figures_are_those_of_the_records(weights: Path) -> None:
 
 
 @named(BACKBONES)
-def test_a_backbones_card_says_what_its_description_says(weights: Path) -> None:
-    said = card(weights)[0]["earwitness"]
+def test_a_backbones_card_states_what_its_description_states(weights: Path) -> None:
+    stated_value = card(weights)[0]["earwitness"]
     described = tomllib.loads(weights.with_suffix(".toml").read_text())
-    assert said == {
+    assert stated_value == {
         "file": described["model"],
         "space": described["id"],
         **{key: described[key] for key in ("sha256", "rate_hz", "dimension")},
     }
-    assert hashlib.sha256(weights.read_bytes()).hexdigest() == said["sha256"]
+    assert hashlib.sha256(weights.read_bytes()).hexdigest() == stated_value["sha256"]

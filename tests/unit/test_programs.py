@@ -1,4 +1,4 @@
-"""Tests that need a program of the system are skipped where it is missing, or fail, and the run says how many."""
+"""Tests that need a program of the system are skipped where it is missing, or fail, and the run reports how many."""
 
 import ast
 import re

@@ -16,10 +16,11 @@ from typing import Final, NamedTuple
 import pytest
 
 ROOT: Final = Path(__file__).parents[2]
-AREAS: Final = ("edge", "hub", "shared", "deploy", "docs", ".github", ".")
+AREAS: Final = ("edge", "hub", "shared", "deploy", "docs", "tests", ".github", ".")
 SUFFIXES: Final = {
     ".conf", ".css", ".Dockerfile", ".html", ".j2", ".js", ".md", ".py", ".service", ".sh", ".toml", ".yaml", ".yml"
 }  # fmt: skip
+ITSELF: Final = {"prose_words.toml", "test_prose.py"}
 NAMES: Final = {"Makefile", "Caddyfile", ".importlinter"}
 _TEXT_TOKENS: Final = {tokenize.COMMENT, tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING)}
 
@@ -97,7 +98,9 @@ def files(area: str) -> list[Path]:
     """Return the files of a folder that are scanned; of the root only its own."""
     paths = (ROOT / area).rglob("*") if area != "." else ROOT.iterdir()
     readable = (path for path in paths if path.suffix in SUFFIXES or path.name in NAMES)
-    return sorted(path for path in readable if path.is_file() and "__pycache__" not in path.parts)
+    return sorted(
+        path for path in readable if path.is_file() and "__pycache__" not in path.parts and path.name not in ITSELF
+    )
 
 
 def scan_area(area: str) -> list[Finding]:

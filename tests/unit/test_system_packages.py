@@ -1,4 +1,4 @@
-"""`make test-deps` installs what is missing, once, and says in words what keeps it from doing so."""
+"""`make test-deps` installs what is missing, once, and reports in words what keeps it from doing so."""
 
 import os
 from pathlib import Path
@@ -22,14 +22,14 @@ def table(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def apt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An apt-get on a path without sudo; it notes what it is told, and installs a program."""
+    """An apt-get on a path without sudo; it notes its arguments, and installs a program."""
     folder = tmp_path / "bin"
     folder.mkdir()
     for name in ("sh", "chmod"):
         (folder / name).symlink_to(f"/bin/{name}")
     apt = folder / "apt-get"
     apt.write_text(
-        f'#!/bin/sh\necho "$@" >> {folder}/told\necho "#!/bin/sh" > {folder}/earful\nchmod +x {folder}/earful\n'
+        f'#!/bin/sh\necho "$@" >> {folder}/calls\necho "#!/bin/sh" > {folder}/earful\nchmod +x {folder}/earful\n'
     )
     apt.chmod(0o755)
     monkeypatch.setenv("PATH", str(folder))
@@ -37,8 +37,8 @@ def apt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def told(folder: Path) -> list[str]:
-    path = folder / "told"
+def apt_calls(folder: Path) -> list[str]:
+    path = folder / "calls"
     return path.read_text().splitlines() if path.exists() else []
 
 
@@ -50,18 +50,18 @@ def test_what_is_missing_is_named_and_installed_once(
     assert f"missing: earful (Debian package earful-tools): {PURPOSE}" in printed
     assert "Installing with apt-get: earful-tools" in printed
     install = "install --yes --quiet --no-install-recommends earful-tools"
-    assert told(apt) == ["update --quiet", install]
+    assert apt_calls(apt) == ["update --quiet", install]
     assert main(["--table", str(table)]) == 0
-    assert told(apt) == ["update --quiet", install], "the second time there is nothing to do"
+    assert apt_calls(apt) == ["update --quiet", install], "the second time there is nothing to do"
     assert capsys.readouterr().out == "All 2 programs and libraries that tests need are installed.\n"
 
 
 def test_a_dry_run_names_what_is_missing_and_installs_nothing(table: Path, apt: Path) -> None:
     assert main(["--table", str(table), "--dry-run"]) == 1
-    assert told(apt) == []
+    assert apt_calls(apt) == []
 
 
-def test_a_user_without_sudo_is_told_what_root_has_to_run(
+def test_a_user_without_sudo_gets_the_command_that_root_has_to_run(
     table: Path, apt: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 1000)
@@ -69,7 +69,7 @@ def test_a_user_without_sudo_is_told_what_root_has_to_run(
     words = capsys.readouterr().err
     assert words.startswith("Only root can install packages, and sudo is not here. As root, run: apt-get install ")
     assert words.endswith(" earful-tools\n")
-    assert told(apt) == []
+    assert apt_calls(apt) == []
 
 
 def test_a_user_with_sudo_is_asked_through_it(
@@ -80,10 +80,10 @@ def test_a_user_with_sudo_is_asked_through_it(
     (apt / "sudo").chmod(0o755)
     assert main(["--table", str(table)]) == 0
     assert "sudo may ask for your password" in capsys.readouterr().out
-    assert len(told(apt)) == 2
+    assert len(apt_calls(apt)) == 2
 
 
-def test_an_installation_that_fails_or_brings_nothing_is_told(
+def test_an_installation_that_fails_or_brings_nothing_is_reported(
     table: Path, apt: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (apt / "apt-get").write_text("#!/bin/sh\nexit 100\n")

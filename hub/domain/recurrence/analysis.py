@@ -1,4 +1,4 @@
-"""How often something comes back, how regularly, and when next.
+"""Recurrence of something: how often it comes back, how regularly, and when next.
 
 Time is counted in UTC hours and read on the site's own clock, so that seven o'clock stays seven o'clock when the
 clock is changed. An hour in which the sensor reported nothing is neither active nor quiet: it is not known.
@@ -56,13 +56,13 @@ _DAILY, _WEEKDAYS, _WEEKENDS = 0b1111111, 0b0011111, 0b1100000
 _EVERY_OTHER: Final = 128
 """Choices of days: 1 to 127 are sets of days of the week, Monday the lowest bit; then even days, then odd ones."""
 _SPELT_OUT: Final = 3
-"""Of more days the names are short: messages have room for 64 characters."""
+"""Number of days above which their names are short: messages have room for 64 characters."""
 _NAMES: Final = ("Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays", "Sundays")
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """When it is likely to happen next.
+    """The next time at which it is likely.
 
     Attributes:
         start: a full hour, on the site's clock.
@@ -79,7 +79,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RecurrenceSummary:
-    """What is known of something's comings and goings.
+    """Recurrence of something.
 
     Attributes:
         times: episodes.
@@ -108,7 +108,7 @@ class RecurrenceSummary:
 def summarise(
     spans: Sequence[Interval], online: Ints, now: datetime, zone: ZoneInfo, pause_ms: int = 0
 ) -> RecurrenceSummary:
-    """What happened so far, in figures and words, and what is likely to come.
+    """Summarise the occurrences so far, in figures and words, and the likely next ones.
 
     Args:
         spans: episodes in any order; what is after `now` is left out.
@@ -118,7 +118,7 @@ def summarise(
         pause_ms: longest pause within an occurrence: what follows a pause is no beginning.
 
     Raises:
-        Invalid: `now` has no time zone.
+        InvalidError: `now` has no time zone.
     """
     if now.tzinfo is None:
         raise InvalidError("the present moment needs a time zone")
@@ -211,13 +211,13 @@ def _by_local_hour(history: History) -> tuple[Bools, Bools, int]:
 
 
 def _choices(days: Ints) -> Floats:
-    """Which days, since 1970, each choice contains: 0 or 1, [129, len(days)]."""
+    """Return which days, since 1970, each choice contains: 0 or 1, [129, len(days)]."""
     sets = np.arange(1, _EVERY_OTHER)[:, None] >> ((days + _EPOCH_DAY) % 7) & 1
     return np.concatenate([sets, [days % 2 == 0, days % 2 == 1]]).astype(np.float64)
 
 
 def _evidence(choices: Floats, hits: Floats, counted: Floats) -> Floats:
-    """How much better a choice of days and an hour explain [days, 24] than one rate does, in nats: [129, 24]."""
+    """Return the log-likelihood gain of days and an hour over one rate for [days, 24], in nats: [129, 24]."""
     on, on_hits = choices @ counted, choices @ hits
     off, off_hits = counted.sum(axis=0) - on, hits.sum(axis=0) - on_hits
     likelihood = _likelihood(on_hits, on, np.maximum((on_hits + 0.5) / (on + 1), _LEAST_ON))
@@ -251,7 +251,7 @@ def _active_window(chosen: Floats, active: Bools, observed: Bools, hour: int) ->
 
 
 def _days(chosen: int, *, night: bool) -> str:
-    """A choice of days in words."""
+    """Describe a choice of days."""
     plain = {_DAILY: "every night" if night else "daily", _WEEKDAYS: "weekdays", _WEEKENDS: "weekends"}
     if chosen >= _EVERY_OTHER:
         return "every other night" if night else "every other day"

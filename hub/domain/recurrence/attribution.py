@@ -1,4 +1,4 @@
-"""Whether a detection recurs: it comes at hours at which it often came before, and rarely at others."""
+"""Recurrence of a detection: it comes at hours at which it often came before, and rarely at others."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -10,7 +10,7 @@ from hub.domain.recurrence.forecast import WEEK, Ints, forecast
 from hub.domain.recurrence.history import Interval, history_of
 
 _MOST_DOUBT: Final = 0.05
-"""Of there being a rhythm at all at this hour of day."""
+"""Maximum doubt that there is a recurrence at this hour of day."""
 
 
 def attributable_fraction(spans: Sequence[Interval], online: Ints, now: datetime, zone: ZoneInfo) -> float:

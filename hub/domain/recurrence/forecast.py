@@ -1,4 +1,4 @@
-"""What the coming week's hours are likely to bring, from the hours that were.
+"""Forecast of the coming week's hours from past hours.
 
 It is not known beforehand whether a noise follows the clock, the working week or every other night. So seven simple
 predictors, each a table of counts, predict every past hour from what came before it; those that did well speak
@@ -23,13 +23,13 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 _STRENGTH: Final = 2.0
-"""How many hours of evidence the overall rate is worth in each cell of a table."""
+"""Hours of evidence that the overall rate is worth in each cell of a table."""
 _RARE: Final = 0.05
 """The overall rate before the first observed hour; counts as one hour of evidence."""
 _PLAIN_PRIOR: Final = 0.9
 """Prior probability that an hour follows nothing but the overall rate: there are many hours to be fooled by."""
 _STATES: Final = 3
-"""What is known of an earlier hour: quiet, active, unknown."""
+"""States of an earlier hour: quiet, active, unknown."""
 _SHAPES: Final = (
     (1,),  # the overall rate
     (DAY,),  # hour of day
@@ -50,7 +50,7 @@ _MOST_HOURS: Final = 24
 _LEAST_PROBABILITY: Final = 0.3
 _LEAST_ODDS_RATIO: Final = 3.0
 _MOST_DOUBT: Final = 0.05
-"""What makes a window stand out; see `next_window`."""
+"""Limit for a window that stands out; see `next_window`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class ForecastWindow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class BacktestResult:
-    """How windows that were foretold from part of the history turned out.
+    """Outcome of windows that were forecast from part of the history.
 
     Attributes:
         windows: how many different windows were predicted, and observed throughout.
@@ -136,7 +136,7 @@ def forecast(active: Bools, observed: Bools, hour_of_week: Ints) -> Forecast:
 
 
 def next_window(active: Bools, observed: Bools, hour_of_week: Ints) -> ForecastWindow | None:
-    """The next hours in which something is clearly likelier than usual.
+    """Return the next hours in which something is clearly likelier than usual.
 
     The first run, of at most 24 hours, whose hours each have half the probability of the week's best or more. If the
     last hour of the history is active, what follows at once is the same run still, and the next one is taken. Hours
@@ -169,7 +169,7 @@ def next_window(active: Bools, observed: Bools, hour_of_week: Ints) -> ForecastW
 
 
 def backtest(active: Bools, observed: Bools, hour_of_week: Ints, cuts: Iterable[int]) -> BacktestResult | None:
-    """What became of the windows foretold at some hours of the history, each from the hours up to it.
+    """Compare the windows forecast at some hours of the history, each from the hours up to it, with the outcome.
 
     Args:
         active: as `forecast`.
@@ -204,7 +204,7 @@ def rolling_any(active: Bools, observed: Bools, hours: int) -> tuple[Bools, Bool
 
 
 def _but_last(observed: Bools) -> Bools:
-    """The last hour is not over: what happened in it is known, not counted."""
+    """Omit the last hour, which is not over: its occurrences are known, not counted."""
     return np.append(observed[:-1], False)
 
 
@@ -222,7 +222,7 @@ def _looks_back(known: Floats, seen: Floats, at: Ints) -> tuple[Floats, Floats, 
 
 
 def _cells(known: Floats, seen: Floats, hour_of_week: Ints) -> Ints:
-    """The cell of each predictor's table that each past hour falls into: [7, n], in one row of all tables."""
+    """Return the cell of each predictor's table that each past hour falls into: [7, n], in one row of all tables."""
     hour, day = hour_of_week % DAY, hour_of_week // DAY
     yesterday, before, week_ago = (
         states.argmax(axis=0) for states in _looks_back(known, seen, np.arange(len(hour_of_week)))
@@ -274,7 +274,7 @@ def _sum_before(values: Bools, order: Ints, first: Ints) -> Floats:
 
 
 def _rate(hits: npt.ArrayLike, counts: npt.ArrayLike) -> Floats:
-    """The overall rate, in (0, 1) however little was counted."""
+    """Return the overall rate, in (0, 1) however little was counted."""
     return np.asarray((np.asarray(hits) + _RARE) / (np.asarray(counts) + 1), dtype=np.float64)
 
 

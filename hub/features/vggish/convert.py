@@ -22,7 +22,7 @@ def sha256(path: Path) -> str:
     """Compute the SHA-256 of a file, hexadecimal.
 
     Raises:
-        Unavailable: the file cannot be read.
+        UnavailableError: the file cannot be read.
     """
     try:
         with path.open("rb") as file:
@@ -47,7 +47,7 @@ def read_published(path: Path) -> dict[str, Any]:
         Tensors, or numpy arrays in the PCA's file, by name.
 
     Raises:
-        Invalid: the file is not a `.pth` file, or it contains code.
+        InvalidError: the file is not a `.pth` file, or it contains code.
     """
     try:
         with torch.serialization.safe_globals(_numpy_arrays()):
@@ -71,8 +71,8 @@ def write_network(tensors: Mapping[str, Any], into: Path, origin_sha256: str) ->
         The file written.
 
     Raises:
-        Invalid: tensors are missing or of another shape.
-        Unavailable: the file cannot be written.
+        InvalidError: tensors are missing or of another shape.
+        UnavailableError: the file cannot be written.
     """
     with torch.device("meta"):
         expected = {name: tensor.shape for name, tensor in VggishNetwork().state_dict().items()}
@@ -93,8 +93,8 @@ def write_pca(parameters: Mapping[str, Any], into: Path, origin_sha256: str) -> 
         The file written.
 
     Raises:
-        Invalid: parameters are missing, not finite or of another shape.
-        Unavailable: the file cannot be written.
+        InvalidError: parameters are missing, not finite or of another shape.
+        UnavailableError: the file cannot be written.
     """
     try:
         vectors = torch.as_tensor(parameters["pca_eigen_vectors"])

@@ -75,8 +75,9 @@ def download(
         wait: sleeps for a time in s.
 
     Raises:
-        Invalid: the address is not http or https, or the file is longer than `max_bytes`; `part` is then removed.
-        Unavailable: the server cannot be reached or rejects the request, or the file cannot be written.
+        InvalidError: the address is not http or https, or the file is longer than `max_bytes`; `part` is then
+            removed.
+        UnavailableError: the server cannot be reached or rejects the request, or the file cannot be written.
     """
     if urlsplit(url).scheme not in {"http", "https"}:
         raise InvalidError(f"{url} is not an http or https address")

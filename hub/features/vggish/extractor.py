@@ -85,7 +85,7 @@ class FrontEnd:
             float32 [patches, 96, 64], natural logarithms; 10 patches for 10 s.
 
         Raises:
-            Invalid: the clip is too short for one patch (0.975 s).
+            InvalidError: the clip is too short for one patch (0.975 s).
         """
         if clip.size < WINDOW + (PATCH - 1) * HOP:
             raise InvalidError(f"{clip.size} samples at 16 kHz are too short for one patch of VGGish")
@@ -136,7 +136,7 @@ class Pca:
         means: floating [128].
 
     Raises:
-        Invalid: the shape is wrong, or values are not finite.
+        InvalidError: the shape is wrong, or values are not finite.
     """
 
     def __init__(self, vectors: npt.NDArray[np.floating], means: npt.NDArray[np.floating]) -> None:
@@ -194,8 +194,8 @@ class Vggish:
             dtype: dtype of the network; None: the best for this processor.
 
         Raises:
-            Unavailable: a file is missing or cannot be opened; the message explains how to get it.
-            Invalid: a file does not contain VGGish's weights.
+            UnavailableError: a file is missing or cannot be opened; the message explains how to get it.
+            InvalidError: a file does not contain VGGish's weights.
         """
         tensors = _read(weights_dir / NETWORK_FILE)
         parameters = _read(weights_dir / PCA_FILE)

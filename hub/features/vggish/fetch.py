@@ -45,8 +45,8 @@ def fetch_vggish(
         ticks: returns the progress callback of one file's download.
 
     Raises:
-        Invalid: a file is not the published one.
-        Unavailable: a file cannot be read, downloaded or written; the message names the next step.
+        InvalidError: a file is not the published one.
+        UnavailableError: a file cannot be read, downloaded or written; the message names the next step.
     """
     written: list[Path] = []
     present: list[Path] = []

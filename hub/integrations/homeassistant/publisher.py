@@ -105,7 +105,7 @@ class HomeAssistantPublisher:
         """Start publishing, or start removing the devices if discovery was turned off; otherwise do nothing.
 
         Raises:
-            Unavailable: Redis does not answer.
+            UnavailableError: Redis does not answer.
         """
         if self._settings.discovery or self._redis.exists(keys.HOME_ASSISTANT_TOPICS):
             self._link.start()
@@ -259,7 +259,7 @@ class HomeAssistantPublisher:
         """Send retained messages.
 
         Raises:
-            Unavailable: not connected; a later step publishes the rest.
+            UnavailableError: not connected; a later step publishes the rest.
         """
         for topic, payload in messages.items():
             content_type = JSON_CONTENT_TYPE if payload.startswith(b"{") else None

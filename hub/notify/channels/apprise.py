@@ -22,7 +22,7 @@ class Apprise:
         timeout_s: maximum time for one message, in seconds.
 
     Raises:
-        Invalid: Apprise does not know the address. The error does not quote it, as it may hold a password.
+        InvalidError: Apprise does not know the address. The error does not quote it, as it may hold a password.
     """
 
     def __init__(self, url: str, timeout_s: float) -> None:

@@ -32,7 +32,7 @@ class Channel(Protocol):
             text: title and body for people.
 
         Raises:
-            Unavailable: it may work later (`RetryAfterError` holds the minimum wait).
-            Invalid: the receiver rejects the message for good.
+            UnavailableError: it may work later (`RetryAfterError` holds the minimum wait).
+            InvalidError: the receiver rejects the message for good.
         """
         ...

@@ -52,11 +52,11 @@ class MemoryIndex:
         return len(self._where)
 
     def contains(self, events: Sequence[str]) -> list[bool]:
-        """Which of these events are there."""
+        """Return those of these events that are kept."""
         return [event in self._where for event in events]
 
     def ids(self) -> Iterator[list[str]]:
-        """All events, in pages."""
+        """Return all events, in pages."""
         with self._lock:
             everything = list(self._where)
         for start in range(0, len(everything), _PAGE):
@@ -101,7 +101,7 @@ class MemoryIndex:
         return [found[row] for row in range(len(queries))]
 
     def exact(self, query: Query) -> list[Match]:
-        """The best of one query, all events ranked."""
+        """Return the best of one query, all events ranked."""
         return self.view().exact(self.scorer, query)
 
     def measure(self, query: Query, between: Callable[[], None] = lambda: None) -> list[float]:
@@ -128,7 +128,7 @@ class MemoryIndex:
         return [ranks for _, ranks in measured]
 
     def view(self) -> IndexReader:
-        """The index as it is now."""
+        """Return the index as it is now."""
         with self._lock:
             chunks = [(chunk, len(chunk.events)) for chunk in self._chunks.values()]
         return IndexReader(
@@ -181,7 +181,7 @@ class MemoryIndex:
         return code
 
     def _open_chunk(self) -> tuple[int, Segment]:
-        """The last chunk, or a new one if it is full."""
+        """Return the last chunk, or a new one if it is full."""
         if self._chunks:
             number = next(reversed(self._chunks))
             if self._chunks[number].free_rows:

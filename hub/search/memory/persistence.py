@@ -48,7 +48,7 @@ class IndexSnapshot:
             How many files were written.
 
         Raises:
-            Unavailable: a file cannot be written; what was there before stays.
+            UnavailableError: a file cannot be written; what was there before stays.
         """
         chunks = self._index.chunks()
         names = self._index.names()

@@ -55,7 +55,7 @@ class IndexReader:
         return sum(count for _, count in self.chunks)
 
     def search(self, scorer: Scorer, queries: Sequence[Query], candidates: int) -> list[list[Match]]:
-        """The best of each query: of its `candidates` closest sketches, scored exactly.
+        """Return the best of each query: of its `candidates` closest sketches, scored exactly.
 
         Without a sketch, or with no more events than candidates, everything is scored.
 
@@ -77,7 +77,7 @@ class IndexReader:
         return self.matches(scorer, queries, rows)
 
     def exact(self, scorer: Scorer, query: Query, between: Callable[[], None] = lambda: None) -> list[Match]:
-        """The best of one query among all events.
+        """Return the best of one query among all events.
 
         Args:
             scorer: scores.
@@ -88,7 +88,7 @@ class IndexReader:
         return self.matches(scorer, [query], near)[0]
 
     def matches(self, scorer: Scorer, queries: Sequence[Query], rows: Sequence[Rows]) -> list[list[Match]]:
-        """The best of some rows of each query, scored exactly; of equals the newest first."""
+        """Return the best of some rows of each query, scored exactly; of equals the newest first."""
         made: list[list[Match]] = []
         for alike, part in itertools.groupby(zip(queries, rows, strict=True), key=lambda pair: len(pair[1])):
             pairs = list(part)
@@ -100,11 +100,11 @@ class IndexReader:
 
     @property
     def _bytes(self) -> int:
-        """Of one event's towers."""
+        """Bytes of one event's towers."""
         return int(self.chunks[0][0].towers[0].nbytes)
 
     def _matches(self, scorer: Scorer, queries: Sequence[Query], rows: Rows) -> list[list[Match]]:
-        """`matches` of rows int64 [q, n]."""
+        """Return `matches` of rows int64 [q, n]."""
         if not rows.size:
             return [[] for _ in queries]
         which, inner = self._located(rows)
@@ -131,7 +131,7 @@ class IndexReader:
     def measured(
         self, scorer: Scorer, queries: Sequence[Query], between: Callable[[], None] = lambda: None
     ) -> list[tuple[Rows, list[float]]]:
-        """Where the sketch places the exact ten best among all events, of each query; all by the same.
+        """Return the sketch's ranks of each query's exact ten best among all events; all queries rank by the same.
 
         Returns:
             Positions int64 [10], from 0, ascending, of the first ten that rank at most `TOLERANCE` below the exact
@@ -181,7 +181,7 @@ class IndexReader:
         return excluded_rows(self.chunks, self.places, self.where, queries)
 
     def _located(self, rows: Rows) -> tuple[Rows, Rows]:
-        """Number of the chunk, and row in it, of each of some rows."""
+        """Return the number of the chunk, and the row in it, of each of some rows."""
         starts = np.cumsum([0, *(count for _, count in self.chunks)])
         which = np.searchsorted(starts, rows, side="right") - 1
         return which, rows - starts[which]
@@ -201,7 +201,7 @@ class IndexReader:
 
 
 def one_by(queries: Sequence[Query]) -> By:
-    """What some queries are ranked by, at least one, all by the same."""
+    """Return the value that some queries are ranked by: at least one query, all by the same."""
     (by,) = {query.by for query in queries}
     return by
 
@@ -230,7 +230,7 @@ class _TopK:
             self._cut()
 
     def rows(self) -> Rows:
-        """The rows kept."""
+        """Return the rows kept."""
         self._cut()
         return self._rows
 

@@ -86,7 +86,7 @@ class Segment:
 
 
 def empty(tower_shape: tuple[int, int], sketch: Sequence[tuple[int, torch.dtype]]) -> Segment:
-    """A chunk without rows; of each part of the sketch its width and its dtype are given."""
+    """Return a chunk without rows; of each part of the sketch its width and its dtype are given."""
     return Segment(
         towers=np.empty((ROWS, *tower_shape), dtype=np.float16),
         sketches=[torch.empty(ROWS, width, dtype=dtype) for width, dtype in sketch],

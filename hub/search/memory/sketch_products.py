@@ -32,7 +32,7 @@ def columns(sketch: Sketch | None) -> list[tuple[int, torch.dtype]]:
 
 
 def kept(sketch: Sketch | None, towers: Towers) -> list[Tensor]:
-    """What is kept of events, float [n, steps, width]: of each part [n, width], as of `columns`."""
+    """Return the values kept of events, float [n, steps, width]: of each part [n, width], as of `columns`."""
     return [] if sketch is None else [_encoded(part, towers) for part in sketch.parts]
 
 
@@ -53,7 +53,7 @@ class Products:
         self._floor = 0.0 if cosine is None else cosine.slope * cosine.floor
 
     def __call__(self, chunk: Segment, count: int) -> Tensor:
-        """Of the first `count` rows of a chunk: floating [count, q]."""
+        """Return the products of the first `count` rows of a chunk: floating [count, q]."""
         rows = -(-count // _ROWS) * _ROWS
         at_once = max(_ROWS, _RESULTS // next_power_of_two(self._count) // _ROWS * _ROWS)
         made = torch.empty(rows, next_power_of_two(self._count))
@@ -84,7 +84,7 @@ class _Factor:
             self._queries = queries.to(_dtype(part))
 
     def __call__(self, chunk: Segment, start: int, end: int, floor: float | None = None) -> Tensor:
-        """Of some rows: floating [end - start, at least q]; with a floor, how far above that, 0 where below."""
+        """Return the products of some rows: floating [end - start, at least q]; with a floor, the excess above it."""
         rows = chunk.sketches[self._number][start:end]
         if self._bytes:
             return product(rows, self._packed, above=None if floor is None else self._zero + floor)
@@ -106,5 +106,5 @@ def _encoded(part: Part, towers: Towers) -> Tensor:
 
 
 def _steps(part: Part) -> Tensor:
-    """How much a byte more is, of each value: float32 [width]."""
+    """Return the step between bytes of each value: float32 [width]."""
     return torch.from_numpy(np.asarray(part.limits, dtype=np.float32)) / _STEPS

@@ -28,7 +28,7 @@ def top_candidates(
     asked: int,
     count: int,
 ) -> list[Rows]:
-    """The `count` rows of each query with the highest inner products.
+    """Return the `count` rows of each query with the highest inner products.
 
     Args:
         products: of q queries and the first n rows of a chunk, floating [n, q].
@@ -80,7 +80,7 @@ def _taken(values: Tensor, columns: Rows) -> npt.NDArray[np.float32]:
 
 
 def _sorted(found: Sequence[_Found], queries: int, count: int) -> list[Rows]:
-    """The best `count` rows of each query."""
+    """Return the best `count` rows of each query."""
     if not found:
         return [np.empty(0, dtype=np.int64) for _ in range(queries)]
     whose, rows, values = (np.concatenate(column) for column in zip(*found, strict=True))

@@ -1,4 +1,4 @@
-"""Where a clip's tower output and its identity lie in the one array that everything passes around.
+"""Positions of a clip's tower output and its identity in the one array that everything passes around.
 
 Of a network with one step, the identity's values are the last columns of its row. Of a network with several, they
 fill further rows, the last of them padded with zeros.
@@ -40,11 +40,11 @@ class Layout:
         return (self.steps + -(-self.values // self.width), self.width)
 
     def network(self, towers: Floats) -> Floats:
-        """The network's own tower output, a view [..., steps, width]."""
+        """Return the network's own tower output, a view [..., steps, width]."""
         return towers[..., : self.steps, : self.width]
 
     def identity(self, towers: Floats) -> Floats:
-        """The identity, [..., values]; of length 1, but for rounding."""
+        """Return the identity, [..., values]; of length 1, but for rounding."""
         if self.steps == 1:
             return towers[..., 0, self.width :]
         rows = towers[..., self.steps :, :]
@@ -60,7 +60,7 @@ class Layout:
             towers[:, self.steps :] = padded.reshape(len(towers), -1, self.width)
 
     def archived(self, towers: npt.NDArray[np.floating]) -> tuple[npt.NDArray[np.float16], npt.NDArray[np.int8]]:
-        """What the archive keeps of one clip's array, [*shape].
+        """Return the part of one clip's array that the archive keeps, [*shape].
 
         Returns:
             The network's own output, float16 [steps * width]; the identity, int8 [values], in steps of 1 / 127.

@@ -14,7 +14,7 @@ Cosines = npt.NDArray[np.float32]
 
 
 class Identities:
-    """What a checkpoint knows of sources; without an identity it knows nothing.
+    """The identities of a checkpoint, which distinguish sources; there may be none.
 
     Args:
         identity: of the checkpoint, if it has one.
@@ -29,12 +29,12 @@ class Identities:
 
     @property
     def known(self) -> bool:
-        """Whether there is an identity."""
+        """Return whether there is an identity."""
         return self._identity is not None
 
     @property
     def ways(self) -> tuple[By, ...]:
-        """What events can be ranked by, each differently."""
+        """Values that events can be ranked by, each differently."""
         return tuple(By) if self.known else (By.BOTH,)
 
     def of(self, features: Tensor) -> Tensor:
@@ -52,7 +52,7 @@ class Identities:
         return (self._identity.match if match else self._identity.pair)(cosines)
 
     def worth(self, cosines: Tensor) -> Tensor:
-        """What cosines float32 [...] add to the rank by kind, in levels: float32 [...]; 0 without an identity."""
+        """Return what cosines float32 [...] add to the rank, in levels: float32 [...]; 0 without an identity."""
         return torch.zeros_like(cosines) if self._identity is None else self._identity.network.worth(cosines)
 
     @property
@@ -62,14 +62,14 @@ class Identities:
 
     @property
     def slope(self) -> float:
-        """How much `worth` rises with a cosine above its floor."""
+        """Slope of `worth` above the floor of its cosine."""
         return 0.0 if self._identity is None else float(self._identity.network.weight) / (1.0 - self.floor)
 
     def ranks(self, by: By, kind: Ranks, cosines: Cosines) -> Ranks:
         """Ranks by what is asked for, of ranks by kind and cosines, float32 [...] each.
 
         Raises:
-            Unsupported: see `check`.
+            UnsupportedError: see `check`.
         """
         self.check(by)
         if by is By.SOURCE:
@@ -80,7 +80,7 @@ class Identities:
         """Verify that events can be ranked so.
 
         Raises:
-            Unsupported: by source, and there is no identity.
+            UnsupportedError: by source, and there is no identity.
         """
         if by is By.SOURCE and not self.known:
             raise UnsupportedError("this feature space's model does not distinguish sources: search by kind or both")

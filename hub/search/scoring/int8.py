@@ -107,7 +107,7 @@ class Int8PairScorer:
 
     @staticmethod
     def is_supported(network: SiameseNetwork) -> bool:
-        """Whether this network and this processor can be served."""
+        """Return whether this network and this processor can be served."""
         config = network.config
         return config.models == 1 and len(config.pair) == 2 and bytes_multiply()
 
@@ -180,7 +180,7 @@ def _last(network: SiameseNetwork, rows: Tensor, offsets: Tensor) -> None:
 
 
 def linears(layers: nn.Sequential) -> list[tuple[BlockDiagonalLinear, StepNorm]]:
-    """The linear layer and the normalisation of each `Layer`, in order; ReLU and dropout are left to the caller."""
+    """Return the linear layer and the normalisation of each `Layer`, in order; ReLU and dropout are the caller's."""
     return [
         (cast("BlockDiagonalLinear", layer[0]), cast("StepNorm", layer[1]))
         for layer in cast("Iterable[Layer]", layers)
@@ -188,7 +188,7 @@ def linears(layers: nn.Sequential) -> list[tuple[BlockDiagonalLinear, StepNorm]]
 
 
 def fold_batch_norm(linear: BlockDiagonalLinear, norm: StepNorm) -> tuple[Tensor, Tensor]:
-    """A linear layer with the batch normalisation after it multiplied in, as in eval mode.
+    """Return a linear layer with the batch normalisation after it multiplied in, as in eval mode.
 
     Returns:
         Weight float32 [out, wide] and bias float32 [out].
@@ -204,7 +204,7 @@ def _applied(weight: Tensor, bias: Tensor | None, blocks: int) -> Callable[[Tens
 
 
 def byte_product(wide: int, out: int) -> Callable[[Tensor], Tensor] | None:
-    """A product of bytes [n, wide] with some matrix, float32 [n, out]; None where bytes are not multiplied fast."""
+    """Return bytes [n, wide] times a matrix, float32 [n, out]; None where bytes are not multiplied fast."""
     if not bytes_multiply():
         return None
     matrix = packed(torch.rand(out, wide) - 0.5)

@@ -1,4 +1,4 @@
-"""What ranks one query against many events: the quick pair network, a tagged network's products, or all exactly."""
+"""Rankers of one query against many events: the quick pair network, a tagged network's products, or all exactly."""
 
 from typing import Any, Protocol
 
@@ -17,7 +17,7 @@ class Ranker(Protocol):
     """Ranks are at most so far from exact ones."""
 
     def precompute(self, towers: Tensor) -> Any:  # noqa: ANN401 - whatever this ranker wants of events
-        """What can be computed of events, float32 [n, S, W], before the query is known."""
+        """Compute the part for events, float32 [n, S, W], that does not depend on the query."""
         ...
 
     def ranks(self, query: Tensor, events: Any) -> Tensor:  # noqa: ANN401

@@ -53,7 +53,7 @@ _LIKE_EXACT: Final = 1e-4
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Half:
-    """What `Scorer.ranks` can know of n events before there is a query.
+    """The part of `Scorer.ranks` for n events that does not depend on the query.
 
     Attributes:
         kind: as the ranker wants it.
@@ -80,7 +80,7 @@ class Scorer:
         tolerance: `ranks` by kind are at most so far from exact ones.
 
     Raises:
-        Invalid: a block below 1.
+        InvalidError: a block below 1.
     """
 
     def __init__(self, checkpoint: Checkpoint, block: int = BLOCK) -> None:
@@ -125,7 +125,7 @@ class Scorer:
 
     @property
     def stores_embeddings(self) -> bool:
-        """Whether what is archived of `embed` takes at most half the bytes of features, and so is kept."""
+        """Return whether the archived part of `embed` takes at most half the bytes of features, and so is kept."""
         towers = self.layout.steps * self.layout.width * np.dtype(np.float16).itemsize
         frames, dimension = self._space.shape
         return 2 * (towers + self.layout.values) <= frames * dimension
@@ -140,7 +140,7 @@ class Scorer:
             float32 [n, steps, width].
 
         Raises:
-            Invalid: another shape or dtype.
+            InvalidError: another shape or dtype.
         """
         if features.dtype != np.uint8 or features.shape[1:] != self._space.shape:
             raise InvalidError(
@@ -166,7 +166,7 @@ class Scorer:
             float32 [n, values], of length 1; [n, 0] if the checkpoint has no identity.
 
         Raises:
-            Invalid: another shape.
+            InvalidError: another shape.
         """
         self._check(towers, "events")
         made = self.layout.identity(towers).astype(np.float32)
@@ -209,7 +209,7 @@ class Scorer:
             float32 [n, 8, 3]; every row sums to 1.
 
         Raises:
-            Invalid: another shape.
+            InvalidError: another shape.
         """
         self._check(query[None], "query")
         self._check(events, "events")
@@ -218,7 +218,7 @@ class Scorer:
     def rank(
         self, query: Towers, events: Towers, matrices: Probabilities, by: By = By.KIND
     ) -> npt.NDArray[np.float32]:
-        """What events are ranked by; see `By`. By kind: the level of similarity, and a tagged network's affinity too.
+        """Rank events; see `By`. By kind: the level of similarity, and a tagged network's affinity too.
 
         Args:
             query: float [steps, width] from `embed`.
@@ -230,7 +230,7 @@ class Scorer:
             float32 [n], the higher the more similar.
 
         Raises:
-            Unsupported: by source, and the checkpoint has no identity.
+            UnsupportedError: by source, and the checkpoint has no identity.
         """
         levels = level_of_similarity(matrices)
         if self._tagged is not None:
@@ -238,7 +238,7 @@ class Scorer:
         return self.identities.ranks(by, levels, self.cosines(query, events))
 
     def attention(self, query: Features, event: Features) -> npt.NDArray[np.float32]:
-        """How much each time step of a query weighs in each category, paired with an event.
+        """Return the weight of each time step of a query in each category, paired with an event.
 
         Args:
             query: uint8 [frames, dimension] of this feature space.
@@ -264,7 +264,7 @@ class Scorer:
         return match_probability(self._calibration, ranks, matrices)
 
     def precompute(self, events: Towers) -> Half:
-        """What `ranks` can know of events before there is a query; for `ranks` only.
+        """Compute the part of `ranks` that does not depend on the query; for `ranks` only.
 
         Args:
             events: float [n, steps, width] from `embed`, n at least 1.
@@ -285,7 +285,7 @@ class Scorer:
             float32 [n], the higher the more similar.
 
         Raises:
-            Unsupported: by source, and the checkpoint has no identity.
+            UnsupportedError: by source, and the checkpoint has no identity.
         """
         if by is By.SOURCE and self.identities.known:
             with torch.inference_mode():
@@ -314,12 +314,12 @@ class Scorer:
 
     @property
     def candidates(self) -> int:
-        """How many events with the closest sketches a search scores at least; without a sketch it scores all."""
+        """Minimum number of events with the closest sketches that a search scores; without a sketch it scores all."""
         return DEPTH if self.sketch is None else self.sketch.candidates
 
     @property
     def tagged(self) -> bool:
-        """Whether the network tags clips, so that their presence comes with their towers."""
+        """Return whether the network tags clips, so that their presence comes with their towers."""
         return self._tagged is not None
 
     def implied(self, queries: Towers, events: Towers) -> Probabilities:
@@ -365,7 +365,7 @@ class Scorer:
             float32 [n, 8], in [0, 1].
 
         Raises:
-            Invalid: another shape.
+            InvalidError: another shape.
         """
         self._check(towers, "events")
         if self._tagged is not None:

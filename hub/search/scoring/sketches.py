@@ -23,7 +23,7 @@ VALUES: Final = 64
 """Most values of a tagged network's sketch."""
 
 _SLOPE: Final = 1.5
-"""Of the square between 1/2 and 1, where the cosines of similar clips lie."""
+"""Slope of the square between 1/2 and 1, where the cosines of similar clips lie."""
 _BLOCK: Final = 4096
 
 

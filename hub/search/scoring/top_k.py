@@ -41,7 +41,7 @@ class Best:
     cosines: Cosines
 
     def take(self, rows: npt.NDArray[np.int64]) -> "Best":
-        """Some of them, in another order."""
+        """Return some of them, in another order."""
         return Best(self.rows[rows], self.ranks[rows], self.matrices[rows], self.kind[rows], self.cosines[rows])
 
     @classmethod
@@ -66,7 +66,7 @@ def best(
     half: Half | None = None,
     newest: npt.NDArray[np.int64] | None = None,
 ) -> Best:
-    """The k events most similar to a query, exactly.
+    """Return the k events most similar to a query, exactly.
 
     Args:
         scorer: scores.
@@ -81,7 +81,7 @@ def best(
         min(k, n) of them.
 
     Raises:
-        Unsupported: by source, and the checkpoint has no identity.
+        UnsupportedError: by source, and the checkpoint has no identity.
     """
     few = max(_FIRST, 2 * k)
     if len(events) <= few:
@@ -127,7 +127,7 @@ def best_of_each(
 
 
 def exactly(scorer: Scorer, query: Towers, events: Towers, rows: npt.NDArray[np.int64], by: By) -> Best:
-    """Some rows of events, in their order, scored exactly."""
+    """Return some rows of events, in their order, scored exactly."""
     own = events[rows]
     matrices, cosines = scorer.score(query, own), scorer.cosines(query, own)
     kind = scorer.rank(query, own, matrices)

@@ -58,8 +58,8 @@ class DatasetReader:
         """Read the training set of a folder.
 
         Raises:
-            Unavailable: a file, or VGGish's weights, cannot be opened.
-            Invalid: the folder is of none of these kinds, of another feature space, or damaged.
+            UnavailableError: a file, or VGGish's weights, cannot be opened.
+            InvalidError: the folder is of none of these kinds, of another feature space, or damaged.
         """
         if (folder / "urban_benchmark.npz").is_file():
             self._is_vggish(folder)
@@ -94,8 +94,8 @@ class DatasetReader:
             each: if one of these sensors is missing, search every clip among all the others.
 
         Raises:
-            Unavailable: a file, or VGGish's weights, cannot be opened.
-            Invalid: the folder is of none of these kinds, or has no held-out sensor.
+            UnavailableError: a file, or VGGish's weights, cannot be opened.
+            InvalidError: the folder is of none of these kinds, or has no held-out sensor.
         """
         if (folder / "urban_benchmark.npz").is_file():
             self._is_vggish(folder)
@@ -118,7 +118,7 @@ class DatasetReader:
                 the AudioSet benchmark clips of the evaluation split are, of SONYC-UST those that it asks.
 
         Raises:
-            Unavailable, Invalid: as of `benchmark`; or a clip cannot be cut in two.
+            UnavailableError, InvalidError: as of `benchmark`; or a clip cannot be cut in two.
         """
         held = tuple(held_out)
         if (folder / "urban_benchmark.npz").is_file():
@@ -134,7 +134,7 @@ class DatasetReader:
         """Open the cache that embeds recordings in this feature space.
 
         Raises:
-            Unavailable: VGGish's weights cannot be opened.
+            UnavailableError: VGGish's weights cannot be opened.
         """
         extractor = load_extractor(self.space, self.weights_dir)
         return FeatureCache(extractor, cache=self.cache, tick=self.tick, made=self.made, half=self.half)

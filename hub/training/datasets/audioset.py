@@ -29,8 +29,8 @@ def load_audioset(folder: Path) -> tuple[Dataset, Benchmark]:
         The training set, and the benchmark whose queries are of the evaluation split.
 
     Raises:
-        Unavailable: a file cannot be opened.
-        Invalid: a file holds something else.
+        UnavailableError: a file cannot be opened.
+        InvalidError: a file holds something else.
     """
     train, queries = _archive(folder / "train.npz"), _archive(folder / "eval_dev.npz")
     chosen = _archive(folder / "urban_benchmark.npz")
@@ -48,8 +48,8 @@ def load_evaluation(folder: Path) -> Dataset:
     """Read clips of the evaluation split, from which the benchmark's queries are: at most `EVALUATED`, evenly spread.
 
     Raises:
-        Unavailable: the file cannot be opened.
-        Invalid: it holds something else.
+        UnavailableError: the file cannot be opened.
+        InvalidError: it holds something else.
     """
     path = folder / "eval_dev.npz"
     try:

@@ -1,4 +1,4 @@
-"""Which of AudioSet's labels belong to the eight categories.
+"""Mapping of AudioSet's labels to the eight categories.
 
 Chosen by what a noise inspector would call them: a label is listed if its sound, outdoors, belongs to the category.
 Parent labels are listed too, because AudioSet labels its clips unevenly deep.

@@ -43,8 +43,8 @@ def load_tfrecords(folder: Path) -> Dataset:
     """AudioSet's clips of ten seconds with their 527 labels as finer ones; shorter clips are left out.
 
     Raises:
-        Unavailable: a file cannot be opened, or the extra `train` is not installed.
-        Invalid: a file is damaged or holds something else, or there is no clip of ten seconds.
+        UnavailableError: a file cannot be opened, or the extra `train` is not installed.
+        InvalidError: a file is damaged or holds something else, or there is no clip of ten seconds.
     """
     own = folder / "coarse_map.json"
     categories = _mapped(own) if own.is_file() else _categories(folder / "class_labels_indices.csv")
@@ -69,11 +69,11 @@ def load_tfrecords(folder: Path) -> Dataset:
 
 
 def records(path: Path) -> Iterator[bytes]:
-    """The records of a TFRecord file, their checksums verified.
+    """Return the records of a TFRecord file, their checksums verified.
 
     Raises:
-        Unavailable: the file cannot be opened, or google-crc32c is missing.
-        Invalid: the file is cut short, a checksum is wrong, or a record is larger than `LARGEST`.
+        UnavailableError: the file cannot be opened, or google-crc32c is missing.
+        InvalidError: the file is cut short, a checksum is wrong, or a record is larger than `LARGEST`.
     """
     try:
         from google_crc32c import value as crc32c  # noqa: PLC0415 - an extra that the hub does not need
@@ -101,7 +101,7 @@ def records(path: Path) -> Iterator[bytes]:
 
 
 def _categories(path: Path) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
-    """Which AudioSet label belongs to which category: uint8 [527, 8]."""
+    """Return the categories of each AudioSet label: uint8 [527, 8]."""
     names: dict[str, int] = {}
     try:
         for row in read_table(path, ("index", "display_name")):
@@ -120,7 +120,7 @@ def _categories(path: Path) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
 
 
 def _mapped(path: Path) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
-    """The same from a file of indices by category."""
+    """Return the same from a file of indices by category."""
     found = np.zeros((AUDIOSET_LABELS, len(CATEGORIES)), dtype=np.uint8)
     try:
         indices = json.loads(read_text(path))
@@ -153,7 +153,7 @@ def _example(record: bytes, file: Path) -> Any:  # noqa: ANN401 - made at run ti
 
 @cache
 def _message() -> Any:  # noqa: ANN401 - made at run time
-    """The class of `tensorflow.SequenceExample`, its maps as the repeated entries that they are on the wire."""
+    """Return the class of `tensorflow.SequenceExample`; its maps are repeated entries, as on the wire."""
     try:
         from google.protobuf import descriptor_pb2, descriptor_pool, message_factory  # noqa: PLC0415
     except ImportError as error:

@@ -27,8 +27,8 @@ def load_esc10(folder: Path, cache: FeatureCache) -> Dataset:
         cache: embeds the clips; it repeats those of 5 s.
 
     Raises:
-        Invalid: there are no class directories with recordings, or a clip cannot be read.
-        Unavailable: a file cannot be opened.
+        InvalidError: there are no class directories with recordings, or a clip cannot be read.
+        UnavailableError: a file cannot be opened.
     """
     files = esc10_files(folder)
     if not files:

@@ -55,8 +55,8 @@ class FeatureCache:
         """Return the features of one recording, uint8 [frames, dimension].
 
         Raises:
-            Unavailable: the recording cannot be opened, or the cache not be written.
-            Invalid: the recording cannot be decoded.
+            UnavailableError: the recording cannot be opened, or the cache not be written.
+            InvalidError: the recording cannot be decoded.
         """
         suffix = "" if self._half is None else f"-half-{self._half}"
         found: Features = self._kept(path, suffix, self._embed)[0]
@@ -71,8 +71,8 @@ class FeatureCache:
             among: number of recordings with versions; with many, each has fewer versions.
 
         Raises:
-            Unavailable: the recording cannot be opened, or the cache not be written.
-            Invalid: the recording cannot be decoded.
+            UnavailableError: the recording cannot be opened, or the cache not be written.
+            InvalidError: the recording cannot be decoded.
         """
         count = self._made.of(among)
         if count == 0:

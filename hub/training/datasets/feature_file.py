@@ -21,8 +21,8 @@ def load_features(folder: Path) -> Dataset:
             [n, 8] and, if there are finer labels, `fine`: uint8 [n, m] of 0 and 1, or float16 in [0, 1].
 
     Raises:
-        Unavailable: the file cannot be opened.
-        Invalid: an array is missing or of another shape, or the feature space is unknown.
+        UnavailableError: the file cannot be opened.
+        InvalidError: an array is missing or of another shape, or the feature space is unknown.
     """
     path = folder / FILE
     arrays = read_arrays(path, ("space", "features", "labels", "fine"))

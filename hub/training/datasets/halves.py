@@ -28,7 +28,7 @@ def half_of_sound(waveform: Waveform, rate_hz: int, half: int) -> Waveform:
         half: `FIRST` or `SECOND`.
 
     Raises:
-        Invalid: there are fewer samples.
+        InvalidError: there are fewer samples.
     """
     clip = waveform[: round(CLIP_S * rate_hz)]
     middle = len(clip) // 2
@@ -45,7 +45,7 @@ def half_of_features(data: Dataset, half: int) -> Dataset:
         half: `FIRST` or `SECOND`.
 
     Raises:
-        Invalid: there are fewer frames.
+        InvalidError: there are fewer frames.
     """
     frames = data.space.frames
     middle = frames // 2

@@ -22,9 +22,9 @@ def load_recordings(folder: Path, cache: FeatureCache) -> Dataset:
         cache: embeds the clips.
 
     Raises:
-        Unavailable: a file cannot be opened.
-        Invalid: the table cannot be read, two rows label one clip differently, or a clip cannot be read; the message
-            names the line.
+        UnavailableError: a file cannot be opened.
+        InvalidError: the table cannot be read, two rows label one clip differently, or a clip cannot be read; the
+            message names the line.
     """
     table = folder / "labels.csv"
     features, labels, groups, versions, sources = [], [], [], [], []

@@ -60,7 +60,7 @@ class Annotations:
 
 
 def annotation_file(folder: Path) -> Path | None:
-    """The annotations in a folder: `annotations.csv`, or `annotations_<version>.csv`; None if there are none."""
+    """Return the annotations in a folder, `annotations.csv` or `annotations_<version>.csv`; None without."""
     return next(iter(sorted(folder.glob("annotations*.csv"))), None)
 
 
@@ -70,8 +70,8 @@ def read_annotations(path: Path) -> Annotations:
     Clips are in the order of the file.
 
     Raises:
-        Unavailable: the file cannot be opened.
-        Invalid: columns are missing, or values are none that SONYC-UST has.
+        UnavailableError: the file cannot be opened.
+        InvalidError: columns are missing, or values are none that SONYC-UST has.
     """
     rows = read_table(path, ("split", "sensor_id", "audio_filename", "annotator_id"))
     columns = [found for name in rows[0].cells if (found := _LABEL.fullmatch(name))]
@@ -117,8 +117,8 @@ def load_sonyc_ust(folder: Path, cache: FeatureCache) -> tuple[Dataset, Benchmar
         validation split's clips, and the test split's if there is one, and whose database is the training split.
 
     Raises:
-        Unavailable: annotations or recordings cannot be found or opened.
-        Invalid: the annotations are not SONYC-UST's, or one of the splits is empty.
+        UnavailableError: annotations or recordings cannot be found or opened.
+        InvalidError: the annotations are not SONYC-UST's, or one of the splits is empty.
     """
     path = annotation_file(folder)
     if path is None:

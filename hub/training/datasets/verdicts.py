@@ -38,8 +38,8 @@ def load_feedback(path: Path, space: str, times: int = 1) -> Dataset:
         times: number of copies of each clip, to give few verdicts weight among many other clips.
 
     Raises:
-        Unavailable: the file cannot be read.
-        Invalid: the file is damaged, or labels no clip of this feature space.
+        UnavailableError: the file cannot be read.
+        InvalidError: the file is damaged, or labels no clip of this feature space.
     """
     labelled: dict[str, tuple[Features, Labels]] = {}
     for pair in read_verdicts(path):

@@ -28,7 +28,7 @@ def fetch_packages(into: Path, tick: Callable[[str], None] = lambda _name: None)
         The directory.
 
     Raises:
-        Unavailable: no apt here, a package cannot be had from it, or the directory cannot be written.
+        UnavailableError: no apt here, a package cannot be had from it, or the directory cannot be written.
     """
     apt, dpkg = shutil.which("apt-get"), shutil.which("dpkg-deb")
     if apt is None or dpkg is None:

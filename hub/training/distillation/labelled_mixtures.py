@@ -53,7 +53,7 @@ class Labeller:
         self._embed = embed
 
     def __call__(self, clips: Mixture, labels: npt.NDArray[np.uint8] | None = None) -> Dataset:
-        """The clips as a data set, with the teacher's scores as soft finer labels.
+        """Return the clips as a data set, with the teacher's scores as soft finer labels.
 
         Args:
             clips: ten frames of each of n clips.
@@ -87,7 +87,7 @@ def label_mixtures(
         seed: of the mixing.
 
     Raises:
-        Invalid: another number of clips.
+        InvalidError: another number of clips.
     """
     if count < AT_ONCE or count % AT_ONCE:
         raise InvalidError(f"labelled mixtures are made {AT_ONCE} at a time, not {count}")
@@ -130,7 +130,7 @@ def _gains(n: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:
 
 
 def _chances(drawn: npt.NDArray[np.float64], scores: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """How likely each moment is drawn: float64 [9, moments], for each category and for any sound."""
+    """Return the probability of each moment to be drawn: float64 [9, moments], per category and for any sound."""
     rows = [np.where(scores[:, c] > PRESENT, drawn * scores[:, c], 0.0) for c in range(scores.shape[1])]
     rows = [row / row.sum() if row.any() else drawn for row in rows]
     return np.stack([*rows, drawn])

@@ -78,7 +78,7 @@ class LogMelMixer:
         self._front_end = FrontEnd(OFFSET)
 
     def moments(self, which: npt.NDArray[np.int64]) -> Floats:
-        """The first 96 frames of 10 ms of moments."""
+        """Return the first 96 frames of 10 ms of moments."""
         return self.bank.first(which, PATCH)
 
     def mix(
@@ -115,7 +115,7 @@ class SoundMixer:
         self._front_end = FrontEnd(OFFSET)
 
     def moments(self, which: npt.NDArray[np.int64]) -> Floats:
-        """The first 0.98 s of moments."""
+        """Return the first 0.98 s of moments."""
         frames = -(-self._length * 100 // self.rate_hz)
         return self.bank.first(which, frames).reshape(len(which), -1)[:, : self._length]
 
@@ -163,6 +163,6 @@ def _same(patches: Floats) -> Mixture:
 
 
 def _at_16_khz(sound: Floats, rate_hz: int) -> Floats:
-    """A frame as the student's front end wants it: at least 96 windows."""
+    """Return a frame as the student's front end wants it: at least 96 windows."""
     made = sound if rate_hz == RATE_HZ else resample(sound, rate_hz, RATE_HZ)
     return np.pad(made, (0, max(0, SAMPLES + FFT - HOP - made.size)))

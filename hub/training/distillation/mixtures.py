@@ -88,7 +88,7 @@ def _changed(bank: SpectrogramBank, moments: npt.NDArray[np.int64], rng: np.rand
 
 
 def _reverberated(magnitude: Patches, rng: np.random.Generator) -> Patches:
-    """Some sources decay slowly: a room of 0.2 to 1.5 s reverberation time, whose sound is added at random level."""
+    """Add a room of 0.2 to 1.5 s reverberation time to some sources, at random level."""
     chosen = np.flatnonzero(rng.random(len(magnitude)) < REVERBERATION_ODDS)
     time_s = np.exp(rng.uniform(np.log(0.2), np.log(1.5), len(chosen)))
     decay = (10.0 ** (-3.0 * 0.01 / time_s))[:, None].astype(np.float32)  # 60 dB in that time, frames of 10 ms

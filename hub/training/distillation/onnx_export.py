@@ -61,7 +61,7 @@ def export(
         The description.
 
     Raises:
-        Unavailable: a file cannot be written.
+        UnavailableError: a file cannot be written.
     """
     graph = Graph()
     value = front_end(graph)
@@ -87,7 +87,7 @@ def written(model: onnx.ModelProto, into: Path, space: FeatureSpace) -> Path:
         The description.
 
     Raises:
-        Unavailable: a file cannot be written.
+        UnavailableError: a file cannot be written.
     """
     document = model.SerializeToString()
     file = description_file(into, space).with_suffix(".onnx")
@@ -112,7 +112,7 @@ def written(model: onnx.ModelProto, into: Path, space: FeatureSpace) -> Path:
 
 
 def description_file(into: Path, space: FeatureSpace) -> Path:
-    """Where `written` puts the description."""
+    """Return the path at which `written` puts the description."""
     return into / f"{space.id.partition('/')[0].removesuffix('-u8')}.toml"
 
 
@@ -162,7 +162,7 @@ class Graph:
         return self._constant(value.astype(np.float32))
 
     def half(self, value: Array) -> str:
-        """Stored as float16, used as float32; ONNX Runtime converts once, when it loads."""
+        """Store as float16, use as float32; ONNX Runtime converts once, when it loads."""
         stored = self._constant(value.astype(np.float16))
         return self.node("Cast", [stored], to=onnx.TensorProto.FLOAT)
 
@@ -175,7 +175,7 @@ class Graph:
         *,
         taken: tuple[str, list[int]] = ("sound", [SAMPLES]),
     ) -> onnx.ModelProto:
-        """The graph from an input, float32 [frames, ...], to an output of a kind and shape, checked."""
+        """Return the graph from an input, float32 [frames, ...], to an output of a kind and shape, checked."""
         name, of = taken
         input_ = onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [frames, *of])
         given = onnx.helper.make_tensor_value_info(output, kind, shape)
@@ -206,8 +206,8 @@ class PatchEmbedder:
         threads: of the processor.
 
     Raises:
-        Unavailable: a file cannot be opened.
-        Invalid: a file that `export` did not write.
+        UnavailableError: a file cannot be opened.
+        InvalidError: a file that `export` did not write.
     """
 
     def __init__(self, description: Path, threads: int = 2) -> None:

@@ -42,7 +42,7 @@ ReportFn = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What to make.
+    """The parts of a distillation.
 
     Attributes:
         into: where the ONNX file and its description are written.
@@ -54,7 +54,7 @@ class Order:
         keep: the backbone is there already and is kept: only labelled clips are made for it.
 
     Raises:
-        Invalid: an id that none can be, or that of the backbone that ships for another teacher's.
+        InvalidError: an id that none can be, or that of the backbone that ships for another teacher's.
     """
 
     into: Path
@@ -79,7 +79,7 @@ class Order:
 
     @property
     def description(self) -> Path:
-        """Where the backbone's description is."""
+        """Path of the backbone's description."""
         return description_file(self.into, self.space)
 
 
@@ -96,8 +96,8 @@ def build_backbone(work: Path, order: Order, plan: DistilPlan, report: ReportFn)
         The description.
 
     Raises:
-        Unavailable: packages, or a file, cannot be had.
-        Invalid: no recordings, a teacher that is not as described, or `work` holds what other arguments made.
+        UnavailableError: packages, or a file, cannot be had.
+        InvalidError: no recordings, a teacher that is not as described, or `work` holds what other arguments made.
     """
     files_of = _recordings(order.folders, order.leave_out)
     threads = torch.get_num_threads()

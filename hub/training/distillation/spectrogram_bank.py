@@ -57,7 +57,7 @@ class SpectrogramBank:
     origins: tuple[str, ...]
 
     def first(self, which: npt.NDArray[np.int64], frames: int = PATCH) -> npt.NDArray[np.float32]:
-        """The first frames of moments, at most `WINDOW`: float32 [n, frames, width]."""
+        """Return the first frames of moments, at most `WINDOW`: float32 [n, frames, width]."""
         rows = self.starts[which][:, None] + np.arange(frames)
         return np.asarray(self.frames[rows], dtype=np.float32)
 
@@ -92,7 +92,7 @@ def gather(
         most_s: about this many seconds of each package or folder are read; None: `MOST_S`.
 
     Raises:
-        Invalid: there are no recordings and no scenes.
+        InvalidError: there are no recordings and no scenes.
     """
     most_s = MOST_S if most_s is None else most_s
     parts: list[Frames] = []
@@ -133,7 +133,7 @@ def gather(
 
 
 def recordings(folder: Path) -> Iterator[Path]:
-    """Recordings anywhere below a folder."""
+    """Return recordings anywhere below a folder."""
     return iter(files_below(folder, SUFFIXES).files)
 
 

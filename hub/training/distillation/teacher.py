@@ -43,8 +43,8 @@ class Teacher:
         sha256: of its ONNX file.
 
     Raises:
-        Unavailable: a file cannot be opened.
-        Invalid: the description cannot be read, or the model differs from it.
+        UnavailableError: a file cannot be opened.
+        InvalidError: the description cannot be read, or the model differs from it.
     """
 
     def __init__(self, path: Path, threads: int = 2) -> None:
@@ -92,7 +92,7 @@ class Teacher:
             Embeddings float32 [n, dimension], and log-odds of the classes, float32 [n, classes].
 
         Raises:
-            Invalid: the model does not take this, or gives something else than is described.
+            InvalidError: the model does not take this, or gives something else than is described.
         """
         windows = self._windows(frames)
         count, per_frame = windows.shape[:2]
@@ -126,7 +126,7 @@ class Teacher:
         return tuple(name for name, of in self._columns.items() if not of)
 
     def _windows(self, frames: Floats) -> Floats:
-        """What passes the network: float32 [n, windows of a frame, ...]."""
+        """Return the input of the network: float32 [n, windows of a frame, ...]."""
         manifest = self.description
         if manifest.window is None:
             return frames[:, None]

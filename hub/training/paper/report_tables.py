@@ -12,18 +12,18 @@ CELLS: Final[tuple[Cell, ...]] = tuple(("all", s, k) for s in (8, 7) for k in (1
 
 
 def rows(records: Iterable[Record], method: str) -> Iterator[Record]:
-    """The mAP rows of a method."""
+    """Return the mAP rows of a method."""
     for record in records:
         yield from (row for row in record["results"] if row["method"] == method and "map" in row)
 
 
 def of_cell(records: Iterable[Record], method: str, cell: Cell) -> list[Record]:
-    """The rows of a method in one cell, one per seed."""
+    """Return the rows of a method in one cell, one per seed."""
     return [row for row in rows(records, method) if (row["queries"], row["s"], row["K"]) == cell]
 
 
 def values(records: Iterable[Record], method: str, cell: Cell) -> list[float]:
-    """The mAP of a method in one cell, one per seed."""
+    """Return the mAP of a method in one cell, one per seed."""
     return [row["map"] for row in of_cell(records, method, cell)]
 
 
@@ -51,7 +51,7 @@ def behind(records: Sequence[Record], pairs: Iterable[tuple[str, str]], cells: S
 
 
 def losses(one: str, other: str, gaps: Mapping[str, float]) -> str:
-    """Where a method is behind another, in a line.
+    """Return a line with the figures in which a method is behind another.
 
     Args:
         one: name of the method.
@@ -64,7 +64,7 @@ def losses(one: str, other: str, gaps: Mapping[str, float]) -> str:
 
 
 def _summary(found: Sequence[float]) -> str:
-    """The mean of seeds, and their range if there are several."""
+    """Return the mean of seeds, and their range if there are several."""
     if not found:
         return ""
     if len(found) == 1:
@@ -73,5 +73,5 @@ def _summary(found: Sequence[float]) -> str:
 
 
 def short(value: float) -> str:
-    """A figure in [0, 1] to three digits, without the zero before the point."""
+    """Format a figure in [0, 1] to three digits, without the zero before the point."""
     return f"{value:.3f}".replace("0.", ".", 1) if value < 1 else f"{value:.3f}"

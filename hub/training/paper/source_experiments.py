@@ -34,7 +34,7 @@ DIVISIONS: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What an experiment on sources found.
+    """The result of an experiment on sources.
 
     Attributes:
         document: figures, as JSON values.
@@ -52,7 +52,7 @@ class Measured:
 
 
 def data_of(method: str, folders: Sequence[Path]) -> Path | None:
-    """The folder that an experiment is measured on: ESC-10 for few-shot, else the first; None: it is not there."""
+    """Return the folder that an experiment is measured on: ESC-10 for few-shot, else the first; None without it."""
     return next((one for one in folders if method != FEW_SHOT or esc10_files(one)), None)
 
 
@@ -65,8 +65,8 @@ def measure_sources(bench: SensorEvaluation, method: str, folder: Path) -> Measu
         folder: as of `data_of`.
 
     Raises:
-        Invalid: data that does not fit.
-        Unavailable: a file cannot be opened.
+        InvalidError: data that does not fit.
+        UnavailableError: a file cannot be opened.
     """
     reader = bench.reader
     short = next(short for short, known in SHORT_NAMES.items() if known == reader.space)

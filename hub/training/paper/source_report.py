@@ -72,14 +72,14 @@ _SENSOR_PAIRS: Final = (
 
 
 def sources(records: Sequence[Record], pictures: Path) -> Iterator[str]:
-    """The sections, of the experiments that have a record.
+    """Return the sections, of the experiments that have a record.
 
     Args:
         records: of `source_experiments`.
         pictures: folder of plots.
 
     Raises:
-        Unavailable: a plot cannot be written, or matplotlib is missing.
+        UnavailableError: a plot cannot be written, or matplotlib is missing.
     """
     found = {(record["space"], record["method"]): record for record in records}
     if not found:
@@ -162,7 +162,7 @@ def _with_interval(row: Record, figure: str) -> str:
 
 
 def _calibration(records: Iterable[Record], pictures: Path) -> Iterator[str]:
-    """Whether P(same source) holds."""
+    """Return the section on the calibration of P(same source)."""
     panels = {}
     lines = []
     for record in records:

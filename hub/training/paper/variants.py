@@ -41,10 +41,10 @@ class Variant:
 
 
 def variant(name: str, space_id: str) -> Variant:
-    """The row of a name, or of `paper`, on a feature space.
+    """Return the row of a name, or of `paper`, on a feature space.
 
     Raises:
-        Invalid: no such name or feature space.
+        InvalidError: no such name or feature space.
     """
     name = PAPER if name == "paper" else name
     if name not in NAMES:

@@ -112,7 +112,7 @@ async def recording_of(form: FormData) -> tuple[bytes, dict[str, str]]:
     """Return the upload of a form, and its other fields that are not empty.
 
     Raises:
-        Invalid: no upload.
+        InvalidError: no upload.
         HTTPException: 413, the upload is too large.
     """
     upload = form.get("recording")
@@ -128,7 +128,7 @@ def read(kind: type[Model], fields: Any) -> Model:  # noqa: ANN401 - unchecked i
     """Validate fields as a model.
 
     Raises:
-        Invalid: the fields do not fit the model; the text names them and the reasons.
+        InvalidError: the fields do not fit the model; the text names them and the reasons.
     """
     try:
         return kind.model_validate(fields)

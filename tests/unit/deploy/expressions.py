@@ -1,4 +1,4 @@
-"""What rules and dashboards ask Prometheus, and what the hub tells it."""
+"""Queries of rules and dashboards, and the metrics that the hub exports."""
 
 import json
 import re
@@ -21,9 +21,9 @@ VARIABLES = {"$__range": "1h", "$__rate_interval": "10m", "$hub": ".*"}
 BUILT_IN = {"up", "ALERTS"}
 EMPTY = {
     'ALERTS{alertname=~"Earwitness.*", alertstate="firing"}': "nothing fires while all is well",
-    'earwitness:sensor_state{state=~"silent|lost"} == 1': "every sensor is heard, or was stopped on purpose",
+    'earwitness:sensor_state{state=~"silent|lost"} == 1': "every sensor is online, or was stopped on purpose",
 }
-"""Expressions that say nothing until something breaks, and why; besides those of alerts, which are made to."""
+"""Expressions that are empty until something breaks, and why; besides those of alerts, which are made to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def names(expr: str) -> set[str]:
 
 
 @cache
-def told() -> set[str]:
+def exported_metrics() -> set[str]:
     """What there is to ask for: series of hub and sensors, with suffixes, and what rules record."""
     there = BUILT_IN | {asked.where for asked in recorded()}
     suffixes = {"counter": ["_total"], "histogram": ["_bucket", "_count", "_sum"]}

@@ -23,7 +23,7 @@ ALERTS = {rule["alert"]: rule for rule in rules() if "alert" in rule}
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """An alert, what the hubs told minute by minute, and when it fires and when it does not.
+    """An alert, what the hubs exported minute by minute, and when it fires and when it does not.
 
     Args:
         series: by name and further labels, values as promtool writes them: `0+5x60` is 0, 5, 10, ...
@@ -41,7 +41,7 @@ class Case:
     def document(self) -> dict[str, Any]:
         asked = f'ALERTS{{alertname="{self.alert}", alertstate="firing"}}'
         severity = ALERTS[self.alert]["labels"]["severity"]
-        told = [
+        exported_metrics = [
             {
                 "labels": name_of("ALERTS", alertname=self.alert, alertstate="firing", severity=severity, **own),
                 "value": 1,
@@ -53,7 +53,7 @@ class Case:
             "name": self.alert,
             "input_series": [{"series": with_hub(name, self.hub), "values": v} for name, v in self.series.items()],
             "promql_expr_test": [
-                {"expr": asked, "eval_time": f"{self.fires}m", "exp_samples": told},
+                {"expr": asked, "eval_time": f"{self.fires}m", "exp_samples": exported_metrics},
                 *({"expr": asked, "eval_time": f"{minute}m", "exp_samples": []} for minute in self.quiet),
             ],
         }
@@ -81,17 +81,17 @@ def edge(name: str, values: str, fires: int, quiet: tuple[int, ...], *, alert: s
     return Case(f"EarwitnessEdge{alert}", series, fires, ({**DEVICE, **ONE},), quiet, DEVICE)
 
 
-def states(silent: int, hearing: int, values: str) -> dict[str, str]:
-    """States of many sensors: some go silent as `values` says, the others do not."""
-    told = {}
-    for number in range(silent + hearing):
+def states(silent: int, online: int, values: str) -> dict[str, str]:
+    """States of many sensors: some go silent as in `values`, the others do not."""
+    exported_metrics = {}
+    for number in range(silent + online):
         for state in ("online", "silent"):
             name = name_of("earwitness_sensor_state", site="demo", sensor=f"s-{number}", state=state)
             well = "1+0x60" if state == "online" else "0+0x60"
-            told[name] = values if state == "silent" and number < silent else well
+            exported_metrics[name] = values if state == "silent" and number < silent else well
             if state == "online" and number < silent:
-                told[name] = " ".join("0" if value == "1" else "1" for value in values.split())
-    return told
+                exported_metrics[name] = " ".join("0" if value == "1" else "1" for value in values.split())
+    return exported_metrics
 
 
 LATER = " ".join(["0"] * 10 + ["1"] * 50)
@@ -280,7 +280,7 @@ CASES = [
         *(15, ({"job": "alertmanager"},), (8,), {}),
     ),
     Case("EarwitnessWatchdog", {"up": "1x5"}, 3, ({},), ()),
-    # Two hubs tell the same of what they share: it is counted once.
+    # Two hubs export the same of what they share: it is counted once.
     Case(
         "EarwitnessDeadLetters",
         {"earwitness_store_dead_letters": "0x5 3x30", 'earwitness_store_dead_letters{replica="2"}': "0x5 3x30"},
@@ -399,7 +399,7 @@ def test_alerts_fire_when_they_should_and_not_before(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ALERTS)
-def test_every_alert_says_how_urgent_it_is_and_has_a_runbook(name: str) -> None:
+def test_every_alert_states_how_urgent_it_is_and_has_a_runbook(name: str) -> None:
     rule = ALERTS[name]
     assert rule["labels"]["severity"] in PAGES
     assert {"summary", "description", "runbook_url"} == set(rule["annotations"])
@@ -422,14 +422,14 @@ def test_every_runbook_is_of_an_alert() -> None:
         ({"runbooks": "https://wiki.example/operate.html"}, "https://wiki.example/operate.html"),
     ],
 )
-def test_a_runbook_begins_with_the_address_that_prometheus_is_told(
+def test_a_runbook_begins_with_the_address_that_prometheus_is_given(
     tmp_path: Path, external: dict[str, str], begin: str
 ) -> None:
     rule = ALERTS["EarwitnessStoreAway"]
-    told = {
+    exported_metrics = {
         name: text.replace("{{ $labels.instance }}", HUB["instance"]) for name, text in rule["annotations"].items()
     }
-    told["runbook_url"] = f"{begin}#earwitnessstoreaway"
+    exported_metrics["runbook_url"] = f"{begin}#earwitnessstoreaway"
     document = {
         "rule_files": [str(path) for path in RULES],
         "tests": [
@@ -441,7 +441,9 @@ def test_a_runbook_begins_with_the_address_that_prometheus_is_told(
                     {
                         "eval_time": "5m",
                         "alertname": "EarwitnessStoreAway",
-                        "exp_alerts": [{"exp_labels": {**HUB, "severity": "page"}, "exp_annotations": told}],
+                        "exp_alerts": [
+                            {"exp_labels": {**HUB, "severity": "page"}, "exp_annotations": exported_metrics}
+                        ],
                     }
                 ],
             }

@@ -27,7 +27,7 @@ def spool(tmp_path: Path) -> Iterator[Spool]:
 
 
 class Microphone:
-    """Gives what it is told to give; an exception among it is raised."""
+    """Gives what a test sets; an exception among it is raised."""
 
     live, payload_format, description = True, "flac", "a microphone"
 
@@ -43,7 +43,7 @@ class Microphone:
             yield one
 
 
-def heard(at: datetime | None = None) -> AudioClip:
+def audio_clip(at: datetime | None = None) -> AudioClip:
     return AudioClip(np.zeros(80_000, np.float32), 8_000, at or datetime.now(UTC))
 
 
@@ -65,29 +65,31 @@ class Stop(threading.Event):
 
 def test_a_microphone_that_is_missing_is_opened_again_after_waits_that_grow(spool: Spool) -> None:
     away = [UnavailableError("no input device")] * 6
-    capture, stop = capture_of(spool, Microphone(*away, heard(), *away[:2], heard())), Stop()
+    capture, stop = capture_of(spool, Microphone(*away, audio_clip(), *away[:2], audio_clip())), Stop()
     capture.run(stop)
     assert stop.waits[:6] == [REOPEN_S, 10.0, 20.0, 40.0, REOPEN_CAP_S, REOPEN_CAP_S]
     assert stop.waits[6:] == [REOPEN_S, 10.0], "it was there in between"
     assert (capture.tally.captured, capture.tally.failures, capture.tally.failure) == (2, 8, "")
 
 
-def test_why_it_delivers_nothing_is_told_while_it_does_not(spool: Spool, caplog: pytest.LogCaptureFixture) -> None:
+def test_why_it_delivers_nothing_is_reported_while_it_does_not(
+    spool: Spool, caplog: pytest.LogCaptureFixture
+) -> None:
     capture = capture_of(spool, Microphone(*[UnavailableError("no input device")] * 3, ValueError("a defect")))
-    told = []
+    reported = []
 
     class Looking(Stop):
         def wait(self, timeout: float | None = None) -> bool:
-            told.append(capture.tally.failure)
+            reported.append(capture.tally.failure)
             return super().wait(timeout)
 
     capture.run(Looking())
-    assert told == ["no input device"] * 3 + ["ValueError: a defect"]
+    assert reported == ["no input device"] * 3 + ["ValueError: a defect"]
     assert [record.levelname for record in caplog.records].count("ERROR") == 2, "each reason once"
 
 
 @pytest.mark.parametrize(
-    ("said", "sent", "clock"),
+    ("stated", "sent", "clock"),
     [
         (EARLIEST - timedelta(seconds=10), EARLIEST, "unsynchronised"),
         (EARLIEST + timedelta(seconds=5), EARLIEST + timedelta(seconds=5), "unsynchronised"),
@@ -96,8 +98,10 @@ def test_why_it_delivers_nothing_is_told_while_it_does_not(spool: Spool, caplog:
         (datetime(9999, 12, 31, tzinfo=UTC), LATEST - timedelta(microseconds=1), "unsynchronised"),
     ],
 )
-def test_whatever_the_clock_says_the_clip_is_sent(spool: Spool, said: datetime, sent: datetime, clock: str) -> None:
-    capture = capture_of(spool, Microphone(heard(said)))
+def test_whatever_the_clock_shows_the_clip_is_sent(
+    spool: Spool, stated: datetime, sent: datetime, clock: str
+) -> None:
+    capture = capture_of(spool, Microphone(audio_clip(stated)))
     capture.run(threading.Event())
     (waiting,) = spool.peek(10)
     event = decode_event(waiting.payload)
@@ -112,7 +116,7 @@ def test_a_time_that_can_be_is_left_to_the_machines_own_judgement() -> None:
 
 def test_a_clip_that_cannot_be_encoded_is_skipped_and_takes_no_number(spool: Spool) -> None:
     rate_that_flac_refuses = AudioClip(np.zeros(976_560, np.float32), 97_656, datetime.now(UTC))
-    capture = capture_of(spool, Microphone(heard(), rate_that_flac_refuses, heard()))
+    capture = capture_of(spool, Microphone(audio_clip(), rate_that_flac_refuses, audio_clip()))
     capture.run(threading.Event())
     assert [EventId.parse(one.event).seq for one in spool.peek(10)] == list(range(capture.tally.captured))
     assert capture.tally.captured + capture.tally.unreadable == 3
@@ -121,14 +125,14 @@ def test_a_clip_that_cannot_be_encoded_is_skipped_and_takes_no_number(spool: Spo
 
 def test_a_clip_that_a_full_spool_drops_takes_a_number(tmp_path: Path) -> None:
     small = Spool(tmp_path / "small.db", 100)
-    capture = capture_of(small, Microphone(heard(), heard()))
+    capture = capture_of(small, Microphone(audio_clip(), audio_clip()))
     capture.run(threading.Event())
     assert (capture.tally.dropped, capture.tally.highest_seq) == (2, 1)
     small.close()
 
 
 @pytest.mark.parametrize("start", ["9999-12-31T23:59:59Z", "1969-12-31T23:59:59Z", "2200-01-01T00:00:00Z"])
-def test_a_start_that_no_event_may_bear_is_told_with_the_settings(start: str) -> None:
+def test_a_start_that_no_event_may_bear_is_reported_with_the_settings(start: str) -> None:
     with pytest.raises(InvalidError, match="start_time must be in the years 1970 to 2199"):
         load_settings(EdgeSettings, None, [f"source.start_time={start}"])
 

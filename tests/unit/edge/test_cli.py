@@ -32,7 +32,7 @@ def program(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "edge", *arguments],
         cwd=cwd,
-        env={**clean, "EARWITNESS_EDGE_MQTT__PASSWORD": "hush", "COLUMNS": "100"},
+        env={**clean, "EARWITNESS_EDGE_MQTT__PASSWORD": "s3cret", "COLUMNS": "100"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -46,7 +46,7 @@ def finished(*arguments: str, cwd: Path) -> tuple[int, str, str]:
 
 
 def run_to_the_end_of_the_source(tmp_path: Path, *arguments: str) -> dict[str, Any]:
-    """Run a sensor until it says that its source ended, then stop it; returns the summary."""
+    """Run a sensor until it reports that its source ended, then stop it; returns the summary."""
     process = program("run", "--json", *NO_BROKER, *arguments, cwd=tmp_path)
     assert process.stderr is not None
     assert any("source ended" in line for line in process.stderr)
@@ -114,7 +114,7 @@ def test_a_missing_folder_ends_with_1_and_one_line(tmp_path: Path) -> None:
     assert "Traceback" not in err
 
 
-def test_check_tells_what_works_what_does_not_and_no_secrets(tmp_path: Path, embeddings: Path) -> None:
+def test_check_reports_what_works_what_does_not_and_no_secrets(tmp_path: Path, embeddings: Path) -> None:
     code, out, _ = finished(
         "check", "--json", *NO_BROKER, "--set", "source.kind=embeddings", "--set", f"source.path={embeddings}",
         cwd=tmp_path,
@@ -130,7 +130,7 @@ def test_check_tells_what_works_what_does_not_and_no_secrets(tmp_path: Path, emb
         "machine": True,
     }
     assert report["settings"]["source"]["kind"] == "embeddings"
-    assert "hush" not in out
+    assert "s3cret" not in out
 
 
 def test_bench_tells_what_levels_clips_and_embeddings_cost_this_sensor(tmp_path: Path) -> None:

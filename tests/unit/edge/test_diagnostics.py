@@ -1,4 +1,4 @@
-"""What `check` says of a microphone and of a broker."""
+"""Findings of `check` about a microphone and a broker."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ from tests.brokers import Behaviour, FaultyBroker
 
 
 class Microphone:
-    """One that hears a tone of an amplitude."""
+    """One that records a tone of an amplitude."""
 
     live, payload_format, description = True, "flac", "microphone"
 
@@ -30,23 +30,23 @@ class Microphone:
 
 
 @pytest.mark.parametrize(
-    ("amplitude", "said"),
-    [(0.1, "LAeq of 10 s is -20 dBFS"), (0.0, "it delivers silence (LAeq -120 dBFS): check the cable")],
+    ("amplitude", "stated"),
+    [(0.1, "LAeq of 10 s is -20 dBFS"), (0.0, "silence (LAeq -120 dBFS): check the cable")],
 )
-def test_a_microphone_is_listened_to(monkeypatch: pytest.MonkeyPatch, amplitude: float, said: str) -> None:
+def test_a_microphone_is_listened_to(monkeypatch: pytest.MonkeyPatch, amplitude: float, stated: str) -> None:
     monkeypatch.setattr(diagnostics, "open_source", lambda _: Microphone(amplitude))
     monkeypatch.setattr(diagnostics, "_try_broker", lambda _: "not tried")
     (source,) = (one for one in run_checks(EdgeSettings()) if one.what == "source")
-    assert said in source.words
+    assert stated in source.words
 
 
-SAID, UNSAID = b"\xe0\x02\x8e\x00", b"\xe0\x00"
+STATED, UNSAID = b"\xe0\x02\x8e\x00", b"\xe0\x00"
 """DISCONNECT because the session is taken over, and without a reason. Source: MQTT 5.0, 3.14.2.1."""
 
 
-@pytest.mark.parametrize("ends", [[SAID], [UNSAID], [UNSAID, UNSAID]])
+@pytest.mark.parametrize("ends", [[STATED], [UNSAID], [UNSAID, UNSAID]])
 def test_another_client_that_comes_before_the_first_answer_is_named(tmp_path: Path, ends: list[bytes]) -> None:
-    """The other client takes the session back between CONNACK and PUBACK, which not every broker tells."""
+    """The other client takes the session back between CONNACK and PUBACK, which not every broker reports."""
     broker = FaultyBroker(Behaviour(after_connack=ends))
     try:
         found = broker_of(broker, tmp_path)
@@ -63,7 +63,7 @@ def test_a_broker_that_ends_each_connection_at_the_message_does_not_let_it_publi
     finally:
         broker.stop()
     assert not found.ok
-    assert "the broker does not let demo/sensor-1 publish (no answer)" in found.words
+    assert "does not let demo/sensor-1 publish (no answer)" in found.words
 
 
 def broker_of(broker: FaultyBroker, folder: Path) -> CheckResult:

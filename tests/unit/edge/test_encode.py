@@ -45,9 +45,9 @@ def test_with_an_extractor_features_leave_and_levels_are_still_of_the_sound() ->
 
 
 def test_a_live_clips_own_time_wins() -> None:
-    heard = NOON - timedelta(seconds=12)
-    clip = AudioClip(np.ones(8_000, dtype=np.float32), 8_000, captured_at=heard)
-    assert encode(clip, ID, captured_at=NOON).captured_at == heard
+    received = NOON - timedelta(seconds=12)
+    clip = AudioClip(np.ones(8_000, dtype=np.float32), 8_000, captured_at=received)
+    assert encode(clip, ID, captured_at=NOON).captured_at == received
 
 
 def test_calibration_reaches_the_event() -> None:

@@ -25,7 +25,7 @@ def test_what_a_sensor_cannot_compute_is_refused(name: str) -> None:
         open_extractor(settings(name))
 
 
-def test_a_description_that_is_not_there_is_told() -> None:
+def test_a_description_that_is_not_there_is_reported() -> None:
     with pytest.raises(UnavailableError, match=r"absent\.toml"):
         open_extractor(settings("absent.toml"))
 

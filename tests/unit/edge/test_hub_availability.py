@@ -24,7 +24,7 @@ def test_events_are_held_when_every_hub_was_closed_for_long() -> None:
     assert not hubs.should_hold(1061.0)
 
 
-def test_a_reconnection_does_not_begin_the_wait_anew() -> None:
+def test_a_reconnection_does_not_begin_the_wait_again() -> None:
     hubs = HubAvailability(60.0)
     hubs.on_intake_message("one", INTAKE_CLOSED, 0.0)
     hubs.reset()
@@ -42,7 +42,7 @@ def test_a_hub_that_comes_after_others_left_is_given_time() -> None:
 
 
 @pytest.mark.parametrize("payload", [b"", b"shut"])
-def test_a_hub_that_left_or_says_what_is_not_known_holds_nothing(payload: bytes) -> None:
+def test_a_hub_that_left_or_states_what_is_not_known_holds_nothing(payload: bytes) -> None:
     hubs = HubAvailability(60.0)
     hubs.on_intake_message("one", INTAKE_CLOSED, 0.0)
     hubs.on_intake_message("one", payload, 1.0)
@@ -54,9 +54,9 @@ def test_a_hub_that_left_or_says_what_is_not_known_holds_nothing(payload: bytes)
         st.tuples(st.sampled_from("abc"), st.sampled_from([INTAKE_OPEN, INTAKE_CLOSED, b""]), st.integers(0, 100))
     )
 )
-def test_events_are_held_only_while_a_hub_is_closed_and_none_is_open(said: list[tuple[str, bytes, int]]) -> None:
+def test_events_are_held_only_while_a_hub_is_closed_and_none_is_open(stated: list[tuple[str, bytes, int]]) -> None:
     hubs, now_s, last = HubAvailability(60.0), 0, dict[str, bytes]()
-    for hub, payload, wait_s in said:
+    for hub, payload, wait_s in stated:
         now_s += wait_s
         hubs.on_intake_message(hub, payload, now_s)
         last[hub] = payload

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from edge.in_flight import BLAMELESS, STRIKES, Acked, InFlightWindow, Rejected
 
-SUCCESS, NOBODY, QUOTA, NOT_AUTHORISED = 0x00, 0x10, 0x97, 0x87
+SUCCESS, UNWATCHED, QUOTA, NOT_AUTHORISED = 0x00, 0x10, 0x97, 0x87
 LOST = 0x80
 
 
@@ -27,7 +27,7 @@ def test_an_answer_to_a_strangers_message_means_nothing() -> None:
     assert InFlightWindow().on_puback(7, SUCCESS, 0.0) is None
 
 
-@pytest.mark.parametrize("reason", [NOBODY, 0x80, QUOTA, NOT_AUTHORISED])
+@pytest.mark.parametrize("reason", [UNWATCHED, 0x80, QUOTA, NOT_AUTHORISED])
 def test_a_refused_row_is_kept_and_the_window_closes_for_two_seconds(reason: int) -> None:
     window = InFlightWindow()
     window.on_sent(1, row=5)
@@ -42,7 +42,7 @@ def test_waits_double_up_to_thirty_seconds_while_one_message_probes() -> None:
     for mid in range(7):
         assert window.available(now_s) >= 1
         window.on_sent(mid, row=1)
-        verdict = window.on_puback(mid, NOBODY, now_s)
+        verdict = window.on_puback(mid, UNWATCHED, now_s)
         assert isinstance(verdict, Rejected)
         waits.append(verdict.wait_s)
         now_s += verdict.wait_s
@@ -55,20 +55,20 @@ def test_bad_answers_within_one_wait_count_once() -> None:
     for mid in range(16):
         window.on_sent(mid, row=mid)
     for mid in range(16):
-        window.on_puback(mid, NOBODY, now_s=mid * 0.01)
+        window.on_puback(mid, UNWATCHED, now_s=mid * 0.01)
     assert window.available(2.0) == 1
 
 
 def test_one_success_reopens_the_whole_window() -> None:
     window = InFlightWindow(limit=4)
     window.on_sent(1, row=1)
-    window.on_puback(1, NOBODY, 0.0)
+    window.on_puback(1, UNWATCHED, 0.0)
     window.on_sent(2, row=1)
     assert window.on_puback(2, SUCCESS, 2.0) == Acked(1)
     assert window.available(2.0) == 4
 
 
-@given(st.lists(st.tuples(st.floats(0, 5), st.sampled_from([SUCCESS, NOBODY, QUOTA])), min_size=1, max_size=60))
+@given(st.lists(st.tuples(st.floats(0, 5), st.sampled_from([SUCCESS, UNWATCHED, QUOTA])), min_size=1, max_size=60))
 def test_the_window_never_overflows_and_never_stays_closed(answers: list[tuple[float, int]]) -> None:
     window, now_s, mids, under_way = InFlightWindow(limit=4), 0.0, itertools.count(), list[int]()
     for wait_s, reason in answers:
@@ -148,8 +148,8 @@ def test_whichever_messages_end_connections_all_others_get_through(bad: list[boo
             window.on_sent(next(mids), row)
         under_way = list(window.rows.items())
         killer = next((place for place, (_, row) in enumerate(under_way) if bad[row]), None)
-        heard = len(under_way) if killer is None else min(killer, next(answers, killer))
-        for mid, _ in under_way[:heard]:
+        received = len(under_way) if killer is None else min(killer, next(answers, killer))
+        for mid, _ in under_way[:received]:
             verdict = window.on_puback(mid, SUCCESS, 0.0)
             assert isinstance(verdict, Acked)
             waiting.remove(verdict.row)

@@ -73,7 +73,7 @@ class Line:
 def test_connections_of_forty_seconds_deliver_every_clip_soon(
     tmp_path: Path, message_s: float, resend_window_s: float
 ) -> None:
-    """The line carries ten (five) times what is heard, and is away for 3 s after every 40."""
+    """The line carries ten (five) times what is recorded, and is away for 3 s after every 40."""
     spool = Spool(tmp_path / "s.db", 10**8)
     line = Line(message_s)
     publisher = SpoolPublisher(line, spool, resend_window_s=resend_window_s, patience_s=60.0)
@@ -118,7 +118,7 @@ def test_nothing_is_purged_while_the_broker_is_away(tmp_path: Path) -> None:
     publisher.publish_pending(0.0)
     publisher.handle(list(line.carry(1.0)), 1.0, 1.0)
     line.up = False
-    for now_s in range(2, 3_600):  # the broker is dead, and nobody notices for a while
+    for now_s in range(2, 3_600):  # the broker is dead, and no client notices for a while
         if now_s == 50:
             publisher.handle([Disconnected("lost", 1, 0x80)], now_s, now_s)
         publisher.handle([], now_s, now_s)

@@ -46,7 +46,7 @@ class Broker:
         return self.mid
 
     def subscribe(self, topic_filter: str, qos: int = 1) -> None:
-        """Nobody speaks unless a test does."""
+        """No message arrives unless a test sends one."""
 
     def rival(self) -> None:
         """No other client is here."""
@@ -98,21 +98,21 @@ def test_all_is_zero_before_anything_happened_but_what_is_set(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("edge.metrics.clock_status", lambda: "unknown")
-    told = values(scrape(running))
-    assert {name: value for name, value in told.items() if value} == {"info": 1, "spool_limit_bytes": CAP}
+    reported = values(scrape(running))
+    assert {name: value for name, value in reported.items() if value} == {"info": 1, "spool_limit_bytes": CAP}
 
 
 def test_what_was_captured_and_what_was_not_is_counted(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edge.metrics.clock_status", lambda: "synchronised")
     tally = running.tally
     tally.captured, tally.dropped, tally.unreadable, tally.failures, tally.last_captured_s = 5, 4, 3, 2, 1e9
-    told = values(scrape(running))
-    assert told["clips_captured_total"] == 5
-    assert told["clips_dropped_total"] == 4
-    assert told["clips_unreadable_total"] == 3
-    assert told["source_failures_total"] == 2
-    assert told["last_clip_timestamp_seconds"] == 1e9
-    assert told["clock_synchronised"] == 1
+    reported = values(scrape(running))
+    assert reported["clips_captured_total"] == 5
+    assert reported["clips_dropped_total"] == 4
+    assert reported["clips_unreadable_total"] == 3
+    assert reported["source_failures_total"] == 2
+    assert reported["last_clip_timestamp_seconds"] == 1e9
+    assert reported["clock_synchronised"] == 1
 
 
 def test_a_microphone_that_fails_is_counted_each_time(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,52 +133,52 @@ def test_a_microphone_that_fails_is_counted_each_time(running: Running, monkeypa
 
     capture = Capture(load_settings(EdgeSettings, None, []), Microphone(), running.spool, "b", lambda: None)
     capture.run(threading.Event())
-    told = values(scrape(Running(capture.tally, running.spool, running.publisher)))
-    assert (told["source_failures_total"], told["clips_captured_total"]) == (2, 1)
-    assert told["last_clip_timestamp_seconds"] > 1.7e9
+    reported = values(scrape(Running(capture.tally, running.spool, running.publisher)))
+    assert (reported["source_failures_total"], reported["clips_captured_total"]) == (2, 1)
+    assert reported["last_clip_timestamp_seconds"] > 1.7e9
 
 
 def test_the_spool_empties_as_events_are_published(running: Running) -> None:
     spool, publisher = running.spool, running.publisher
     for event in "ab":
         spool.put(event, "t", bytes(100))
-    told = values(scrape(running))
-    assert (told["spool_events"], told["spool_bytes"], told["broker_connected"]) == (2, 200, 0)
+    reported = values(scrape(running))
+    assert (reported["spool_events"], reported["spool_bytes"], reported["broker_connected"]) == (2, 200, 0)
     publisher.handle([Connected(session_present=True, epoch=1)], 0.0, 0.0)
     assert publisher.publish_pending(0.0) == 2
     publisher.handle([Acknowledged(mid=1, reason=0, epoch=1)], 1.0, 2e9)
-    told = values(scrape(running))
-    assert (told["spool_events"], told["spool_bytes"], told["broker_connected"]) == (1, 200, 1)
-    assert (told["events_published_total"], told["last_published_timestamp_seconds"]) == (1, 2e9)
+    reported = values(scrape(running))
+    assert (reported["spool_events"], reported["spool_bytes"], reported["broker_connected"]) == (1, 200, 1)
+    assert (reported["events_published_total"], reported["last_published_timestamp_seconds"]) == (1, 2e9)
     assert publisher.purge(1.0) == 0
     publisher.handle([Acknowledged(mid=-1, reason=0, epoch=1)] * 3, 200.0, 2e9)
     publisher.handle([Acknowledged(mid=-1, reason=0, epoch=1)], 400.0, 2e9)
     publisher.handle([Acknowledged(mid=-1, reason=0, epoch=1)], 600.0, 2e9)
     assert publisher.purge(600.0) == 1
     publisher.handle([Disconnected("gone", 1)], 2.0, 2e9)
-    told = values(scrape(running))
-    assert (told["spool_bytes"], told["broker_connected"]) == (100, 0)
+    reported = values(scrape(running))
+    assert (reported["spool_bytes"], reported["broker_connected"]) == (100, 0)
 
 
-def test_events_are_told_to_be_held_while_no_hub_takes_them(running: Running) -> None:
+def test_events_are_reported_as_held_while_no_hub_accepts_them(running: Running) -> None:
     publisher, topic = running.publisher, str(HubTopic("one", "intake"))
 
-    def says(payload: bytes) -> Received:
+    def message_of(payload: bytes) -> Received:
         return Received(topic, payload, mid=0, qos=0, retain=True, content_type=None, epoch=1)
 
-    publisher.handle([Connected(session_present=True, epoch=1), says(INTAKE_CLOSED)], 0.0, 0.0)
+    publisher.handle([Connected(session_present=True, epoch=1), message_of(INTAKE_CLOSED)], 0.0, 0.0)
     publisher.publish_pending(59.0)
     assert values(scrape(running))["publishing_on_hold"] == 0
     publisher.publish_pending(60.0)
     assert values(scrape(running))["publishing_on_hold"] == 1
-    publisher.handle([says(INTAKE_OPEN)], 61.0, 61.0)
+    publisher.handle([message_of(INTAKE_OPEN)], 61.0, 61.0)
     publisher.publish_pending(61.0)
     assert values(scrape(running))["publishing_on_hold"] == 0
 
 
 @pytest.mark.timeout(20)
 def test_a_scrape_does_not_wait_for_a_disk(running: Running) -> None:
-    with running.spool._lock:  # as whoever writes does until the disk has it
+    with running.spool._lock:  # as a writer does until the disk has it
         assert values(scrape(running))["spool_events"] == 0
 
 
@@ -196,9 +196,9 @@ def test_names_and_labels_follow_the_conventions(running: Running) -> None:
     assert (ran.returncode, ran.stdout + ran.stderr) == (0, "")
 
 
-def test_what_is_described_is_what_is_told(running: Running) -> None:
-    told = [(one.name, one.type, one.documentation) for one in metrics_of(running).collect()]
-    assert told == [(one.name, one.type, one.documentation) for one in metric_families()]
+def test_what_is_described_is_what_is_reported(running: Running) -> None:
+    reported = [(one.name, one.type, one.documentation) for one in metrics_of(running).collect()]
+    assert reported == [(one.name, one.type, one.documentation) for one in metric_families()]
 
 
 def ask(port: int, accept: str = "text/plain") -> str:
@@ -209,14 +209,14 @@ def test_they_are_served_meanwhile_as_text_and_as_openmetrics(running: Running) 
     settings = MetricsSettings(port=free_port())
     with serve_metrics(metrics_of(running), settings):
         assert values(ask(settings.port))["clips_captured_total"] == 0
-        told = ask(settings.port, "application/openmetrics-text;version=1.0.0")
-        names = {family.name for family in openmetrics(told)}  # type: ignore[no-untyped-call]
+        reported = ask(settings.port, "application/openmetrics-text;version=1.0.0")
+        names = {family.name for family in openmetrics(reported)}  # type: ignore[no-untyped-call]
         assert names == {family.name for family in metric_families()}
     assert not accepts(settings.port)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "nowhere.invalid"])
-def test_where_they_cannot_be_served_a_warning_says_so(
+def test_where_they_cannot_be_served_a_warning_reports_it(
     running: Running, host: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings = MetricsSettings(port=free_port())

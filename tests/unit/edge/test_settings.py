@@ -55,7 +55,7 @@ def test_wrong_settings_are_refused_in_words(override: str) -> None:
         load_settings(EdgeSettings, None, [override])
 
 
-def test_a_replay_starts_now_unless_told_otherwise() -> None:
+def test_a_replay_starts_now_by_default() -> None:
     now = datetime(2026, 6, 1, tzinfo=UTC)
     assert load_settings(EdgeSettings, None, []).source.start_or(now) == now
     set_to = load_settings(EdgeSettings, None, ["source.start_time=2020-01-01T00:00:00Z"]).source
@@ -81,7 +81,7 @@ def test_a_replay_faster_than_the_clock_never_runs_ahead_of_it() -> None:
         (["source.backfilled=true"], True),
     ],
 )
-def test_a_replay_with_a_start_of_its_own_is_of_old_recordings_unless_told_otherwise(
+def test_a_replay_with_a_start_of_its_own_is_of_old_recordings_by_default(
     settings: list[str], *, backfilled: bool
 ) -> None:
     assert load_settings(EdgeSettings, None, settings).source.replays_the_past is backfilled

@@ -105,7 +105,7 @@ def test_a_full_spool_is_busy_until_something_is_forgotten(spool: Spool) -> None
     assert events(spool) == ["b"]
 
 
-def test_a_source_that_cannot_wait_gives_up_acknowledged_messages_first(spool: Spool) -> None:
+def test_a_source_that_cannot_wait_abandons_acknowledged_messages_first(spool: Spool) -> None:
     for name in "ab":
         spool.put(name, "t", bytes(400_000))
     spool.acknowledge([spool.peek(1)[0].row], now_s=0.0)
@@ -152,7 +152,7 @@ def test_rows_are_never_used_twice(tmp_path: Path) -> None:
     spool.close()
 
 
-def test_a_second_process_is_told_that_the_spool_is_taken(tmp_path: Path) -> None:
+def test_a_second_process_is_refused_because_the_spool_is_taken(tmp_path: Path) -> None:
     first = Spool(tmp_path / "s.db", MEGABYTE)
     with pytest.raises(UnavailableError, match="another agent"):
         Spool(tmp_path / "s.db", MEGABYTE)

@@ -283,5 +283,5 @@ def test_rows_set_aside_give_way_to_live_clips_after_acknowledged_ones_and_are_c
     assert (names(spool), spool.usage().aside, spool.usage().size_bytes) == (["d", "e", "f", "g"], 1, 100_000)
     with pytest.raises(OverloadedError):
         spool.put("h", "t", bytes(50_000), evict=True)
-    assert (spool.usage().aside, spool.usage().size_bytes) == (1, 100_000), "nothing is given up in vain"
+    assert (spool.usage().aside, spool.usage().size_bytes) == (1, 100_000), "nothing is abandoned in vain"
     spool.close()

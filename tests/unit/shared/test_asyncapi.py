@@ -1,4 +1,4 @@
-"""The AsyncAPI document is what messages and topics say, and is one."""
+"""The AsyncAPI document matches messages and topics, and is valid."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def document(text: str) -> dict[str, Any]:
     return dict(yaml.safe_load(text))
 
 
-def test_it_is_what_the_code_says(text: str) -> None:
+def test_it_is_what_the_code_states(text: str) -> None:
     made = runpy.run_path(str(DOCS / "make_asyncapi.py"))["page"]()
     assert text == made, "run: python docs/make_asyncapi.py"
 

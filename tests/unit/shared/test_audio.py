@@ -63,7 +63,7 @@ def test_a_short_clip_repeats_and_a_long_one_is_cut() -> None:
 
 
 def stating(frames: int) -> bytes:
-    """The tone as FLAC whose header states so many samples; 0 is unknown."""
+    """The tone as FLAC whose header states a number of samples; 0 is unknown."""
     raw = bytearray(encode_flac(TONE, 48_000))
     raw[18:26] = (int.from_bytes(raw[18:26], "big") & ~((1 << 36) - 1) | frames).to_bytes(8, "big")
     raw[26:42] = bytes(16)
@@ -89,14 +89,14 @@ def test_no_more_of_a_recording_is_read_than_is_asked_for(tmp_path: Path, longes
 
 
 @pytest.mark.parametrize(
-    ("samples", "told"),
+    ("samples", "reported"),
     [(TONE[:0], "no samples"), (TONE * np.nan, "not finite"), (TONE * 32_767, "times full scale")],
 )
 def test_what_cannot_be_sound_is_invalid_and_named(
-    tmp_path: Path, samples: "np.ndarray[tuple[int], np.dtype[np.float32]]", told: str
+    tmp_path: Path, samples: "np.ndarray[tuple[int], np.dtype[np.float32]]", reported: str
 ) -> None:
     soundfile.write(tmp_path / "a.wav", samples, 48_000, subtype="FLOAT")
-    with pytest.raises(InvalidError, match=rf"a\.wav: .*{told}"):
+    with pytest.raises(InvalidError, match=rf"a\.wav: .*{reported}"):
         read_file(tmp_path / "a.wav")
 
 

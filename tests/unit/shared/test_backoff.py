@@ -9,7 +9,7 @@ def drawn_at_most() -> float:
     return 1.0
 
 
-def test_waits_grow_though_each_attempt_comes_up_until_the_owner_says_that_it_works() -> None:
+def test_waits_grow_though_each_attempt_comes_up_until_the_owner_states_that_it_works() -> None:
     backoff = Backoff(60.0, owner_settles=True, draw=drawn_at_most)
     assert [backoff.wait_s(1_000.0) for _ in range(8)] == [0.5, 1, 2, 4, 8, 16, 32, 60]
     backoff.settled()
@@ -25,7 +25,7 @@ def test_what_works_for_a_moment_does_not_end_the_growth() -> None:
     assert waits == [0.5, 1, 2, 4]
 
 
-def test_an_owner_that_says_nothing_is_served_by_time() -> None:
+def test_an_owner_that_does_not_confirm_is_served_by_time() -> None:
     backoff = Backoff(60.0, draw=drawn_at_most)
     assert [backoff.wait_s(0.1) for _ in range(4)] == [0.5, 1, 2, 4]
     assert backoff.wait_s(STEADY_S) == 0.5
@@ -54,7 +54,7 @@ def test_two_clients_with_one_id_take_over_less_and_less_often() -> None:
     assert sum(at > 300.0 for at in takeovers) <= 3_300 / 30
 
 
-def test_a_rival_that_the_broker_does_not_tell_of_counts_as_a_takeover() -> None:
+def test_a_rival_that_the_broker_does_not_report_counts_as_a_takeover() -> None:
     backoff = Backoff(60.0, owner_settles=True, draw=lambda: 0.0)
     backoff.rival()
     assert [backoff.wait_s(30.0) for _ in range(4)] == [1, 2, 4, 8]

@@ -86,21 +86,21 @@ def test_home_is_expanded_in_every_path_of_settings(monkeypatch: pytest.MonkeyPa
     assert load_settings(HubSettings, config, []).notify.webhooks["x"].secret_file == Path("/home/me/key")
 
 
-def test_a_home_that_is_unknown_is_told() -> None:
-    with pytest.raises(InvalidError, match=r"~nobody-of-this-name/x: .* set HOME, or give"):
-        expanded(Path("~nobody-of-this-name/x"))
+def test_a_home_that_is_unknown_is_reported() -> None:
+    with pytest.raises(InvalidError, match=r"~no-such-user/x: .* set HOME, or give"):
+        expanded(Path("~no-such-user/x"))
     with pytest.raises(InvalidError, match=r"source\.path: .*no home directory"):
-        load_settings(EdgeSettings, None, ["source.path=~nobody-of-this-name/x"])
+        load_settings(EdgeSettings, None, ["source.path=~no-such-user/x"])
     with pytest.raises(ValidationError):
-        EdgeSettings.model_validate({"spool": {"path": "~nobody-of-this-name/x"}})
+        EdgeSettings.model_validate({"spool": {"path": "~no-such-user/x"}})
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "reported"),
     [(b"a\nb\x1b[0m", "a\\nb\\x1b[0m"), (b"caf\xe9", "caf\\xe9"), ("Brücke 日".encode(), "Brücke 日")],
 )
-def test_any_name_is_one_line_of_text(name: bytes, told: str) -> None:
-    assert printable(os.fsdecode(name)) == told
+def test_any_name_is_one_line_of_text(name: bytes, reported: str) -> None:
+    assert printable(os.fsdecode(name)) == reported
 
 
 def program(*arguments: str, **env: str) -> subprocess.CompletedProcess[bytes]:
@@ -148,11 +148,11 @@ def test_names_in_a_locale_of_ascii_do_not_end_a_check(tmp_path: Path) -> None:
     assert b"2 cannot be read" in checked.stdout
 
 
-def test_a_user_without_a_home_is_told_what_to_set() -> None:
+def test_a_user_without_a_home_gets_an_error_with_what_to_set() -> None:
     env = {name: value for name, value in os.environ.items() if name != "HOME" and not name.startswith("EARWITNESS")}
     flags = {"EARWITNESS_HUB_MQTT__PORT": "1", "EARWITNESS_HUB_REDIS__URL": "redis://127.0.0.1:1/0"}
-    nobody = "import os, runpy; os.getuid = lambda: 54321; runpy.run_module('hub', run_name='__main__')"
-    command = [sys.executable, "-c", nobody, "check", "--json"]
+    no_one = "import os, runpy; os.getuid = lambda: 54321; runpy.run_module('hub', run_name='__main__')"
+    command = [sys.executable, "-c", no_one, "check", "--json"]
     ran = subprocess.run(command, env={**env, **flags}, capture_output=True, text=True, check=False, timeout=120)
     assert "Traceback" not in ran.stderr, ran.stderr
     words = {one["name"]: one["text"] for one in json.loads(ran.stdout)["checks"]}

@@ -29,30 +29,30 @@ PAIRS = {
 
 
 @pytest.mark.parametrize("pair", PAIRS.values(), ids=PAIRS)
-def test_the_level_is_that_of_what_was_heard(pair: npt.NDArray[np.float32]) -> None:
+def test_the_level_is_that_of_what_was_read(pair: npt.NDArray[np.float32]) -> None:
     assert measure(loudest(pair), RATE_HZ).laeq == pytest.approx(measure(SOUND, RATE_HZ).laeq, abs=0.01)
 
 
 @pytest.mark.parametrize(
-    ("samples", "told"),
+    ("samples", "reported"),
     [
         (PAIRS["mono"], []),
         (PAIRS["both"], []),
         (stereo(SOUND, OTHER), []),
         (stereo(SOUND, 0.5 * OTHER), []),
-        (PAIRS["dead right"], ["channel 2 is dead: channel 1 is measured and sent"]),
-        (PAIRS["dead left"], ["channel 1 is dead: channel 2 is measured and sent"]),
-        (PAIRS["inverted"], ["channel 2 is channel 1 inverted: channel 1 is measured and sent"]),
+        (PAIRS["dead right"], ["channel 2 is dead"]),
+        (PAIRS["dead left"], ["channel 1 is dead"]),
+        (PAIRS["inverted"], ["channel 2 is channel 1 inverted"]),
         (NONE[:, None], ["it contains digital silence only"]),
         (stereo(NONE, NONE), ["it contains digital silence only"]),
         (
             np.clip(30 * SOUND[:, None], -4, 4),
-            ["samples reach +12 dB to full scale: levels include them, audio is sent clipped"],
+            ["samples reach +12 dB to full scale"],
         ),
     ],
 )
-def test_what_looks_like_a_fault_is_told(samples: npt.NDArray[np.float32], told: list[str]) -> None:
-    assert channel_faults(samples) == told
+def test_what_looks_like_a_fault_is_reported(samples: npt.NDArray[np.float32], reported: list[str]) -> None:
+    assert [fault.partition(":")[0] for fault in channel_faults(samples)] == reported
 
 
 def test_clips_keep_to_one_channel_while_two_are_as_loud() -> None:

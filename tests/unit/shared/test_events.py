@@ -48,5 +48,5 @@ def test_quantisation_is_within_half_a_step_and_bytes_read_back_exactly(space: F
     assert get_space(space.id) is space
 
 
-def test_vggish_bytes_mean_what_the_audioset_release_says() -> None:
+def test_vggish_bytes_mean_what_the_audioset_release_states() -> None:
     assert VGGISH.dequantise(np.array([0, 51, 255], np.uint8)).tolist() == pytest.approx([-2.0, -1.2, 2.0])

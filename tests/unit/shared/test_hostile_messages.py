@@ -37,7 +37,7 @@ def state(report: dict[str, Any] | None = None, **fields: Any) -> bytes:
 @pytest.mark.parametrize(
     "at", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"]
 )
-def test_an_event_of_a_time_that_utc_cannot_tell_is_invalid(at: str) -> None:
+def test_an_event_of_a_time_that_utc_cannot_express_is_invalid(at: str) -> None:
     fields = cbor2.loads(encode_event(event())) | {"captured_at": at}
     with pytest.raises(InvalidError, match=r"captured_at: .*years 1970 to 9998"):
         decode_event(cbor2.dumps(fields))

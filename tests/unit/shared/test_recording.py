@@ -1,4 +1,4 @@
-"""Recordings whose headers do not say what they hold."""
+"""Recordings whose headers do not match their content."""
 
 import io
 import itertools
@@ -31,7 +31,7 @@ def wav(*, riff: int, data: int, behind: bytes = b"", before: bytes = b"", sound
 
 
 def flac(frames: int | None = None, samples: npt.NDArray[np.int16] = PCM) -> bytes:
-    """FLAC whose header states so many frames, 0 for unknown."""
+    """FLAC whose header states a number of frames, 0 for unknown."""
     buffer = io.BytesIO()
     soundfile.write(buffer, samples, RATE_HZ, format="FLAC", subtype="PCM_16")
     raw = bytearray(buffer.getvalue())
@@ -42,7 +42,7 @@ def flac(frames: int | None = None, samples: npt.NDArray[np.int16] = PCM) -> byt
     return bytes(raw)
 
 
-def heard(data: bytes, block: int = 5_000) -> tuple[npt.NDArray[np.int16], list[str]]:
+def read_all(data: bytes, block: int = 5_000) -> tuple[npt.NDArray[np.int16], list[str]]:
     recording = of_bytes(data)
     blocks = [np.empty((0, recording.channels), np.float32), *recording.blocks(block)]
     return np.round(np.concatenate(blocks)[:, 0] * 32_768).astype(np.int16), recording.faults
@@ -69,43 +69,43 @@ SIZE = PCM.nbytes
     ids=["0", "8", "36", "long header", "a third", "unknown", "too much", "RF64"],
 )
 def test_a_header_that_was_never_finished_hides_no_sound(data: bytes) -> None:
-    np.testing.assert_array_equal(heard(data)[0], PCM)
+    np.testing.assert_array_equal(read_all(data)[0], PCM)
 
 
-def test_a_header_that_states_less_than_there_is_is_told() -> None:
-    assert heard(wav(riff=0, data=0))[1] == [
+def test_a_header_that_states_less_than_there_is_is_reported() -> None:
+    assert read_all(wav(riff=0, data=0))[1] == [
         f"its header states 0 bytes of sound, it holds {SIZE}, which last 3.0 s: all of them are used"
     ]
-    assert heard(wav(riff=36 + SIZE, data=SIZE))[1] == []
+    assert read_all(wav(riff=36 + SIZE, data=SIZE))[1] == []
 
 
 @pytest.mark.parametrize(
     "behind", [chunk(b"LIST", b"INFO" + bytes(9)), chunk(b"guan", bytes(60_000)), bytes(30_000), b"ID3"]
 )
 def test_what_is_behind_the_sound_is_no_sound(behind: bytes) -> None:
-    samples, faults = heard(wav(riff=36 + SIZE + len(behind), data=SIZE, behind=behind))
+    samples, faults = read_all(wav(riff=36 + SIZE + len(behind), data=SIZE, behind=behind))
     np.testing.assert_array_equal(samples, PCM)
     assert faults == []
 
 
 def test_a_recording_of_nothing_is_none_whatever_is_behind_it() -> None:
-    assert heard(wav(riff=36, data=0, sound=b""))[0].size == 0
-    assert heard(wav(riff=66, data=0, sound=b"", behind=chunk(b"LIST", bytes(22))))[0].size == 0
+    assert read_all(wav(riff=36, data=0, sound=b""))[0].size == 0
+    assert read_all(wav(riff=66, data=0, sound=b"", behind=chunk(b"LIST", bytes(22))))[0].size == 0
 
 
 @pytest.mark.parametrize("block", [1_000, 5_000, PCM.size, PCM.size + 1])
 @pytest.mark.parametrize("frames", [0, PCM.size, 2 * PCM.size, (1 << 36) - 1])
-def test_flac_is_heard_to_its_end_whatever_its_header_states(frames: int, block: int) -> None:
-    np.testing.assert_array_equal(heard(flac(frames), block)[0], PCM)
+def test_flac_is_read_to_its_end_whatever_its_header_states(frames: int, block: int) -> None:
+    np.testing.assert_array_equal(read_all(flac(frames), block)[0], PCM)
 
 
-def test_a_flac_file_that_holds_less_than_it_states_is_told_and_one_of_unknown_length_is_not() -> None:
-    assert heard(flac(2 * PCM.size))[1] == ["it holds 3.0 of 6.0 s"]
-    assert heard(flac(0))[1] == []
+def test_a_flac_file_that_holds_less_than_it_states_is_reported_and_one_of_unknown_length_is_not() -> None:
+    assert read_all(flac(2 * PCM.size))[1] == ["it holds 3.0 of 6.0 s"]
+    assert read_all(flac(0))[1] == []
 
 
-def test_a_cut_flac_file_is_heard_to_the_cut() -> None:
-    samples, (fault,) = heard(flac()[: len(flac()) * 2 // 3])
+def test_a_cut_flac_file_is_read_to_the_cut() -> None:
+    samples, (fault,) = read_all(flac()[: len(flac()) * 2 // 3])
     assert PCM.size / 4 < samples.size < PCM.size
     np.testing.assert_array_equal(samples, PCM[: samples.size])
     assert "damaged after" in fault or "it holds" in fault
@@ -148,7 +148,7 @@ def test_a_file_that_cannot_be_opened_is_unavailable(tmp_path: Path) -> None:
 
 
 @given(seconds=st.floats(0.001, 5))
-def test_at_most_so_much_is_read(seconds: float) -> None:
+def test_at_most_the_limit_is_read(seconds: float) -> None:
     samples = read_at_most(of_bytes(wav(riff=36 + SIZE, data=SIZE)), seconds)
     assert len(samples) == min(PCM.size, max(1, round(seconds * RATE_HZ)))
 
@@ -160,7 +160,9 @@ WHOLE = [wav(riff=36 + SIZE, data=SIZE, before=chunk(b"LIST", bytes(20))), flac(
 @given(
     st.sampled_from(WHOLE), st.lists(st.tuples(st.integers(0, 120), st.binary(min_size=1, max_size=8)), max_size=6)
 )
-def test_whatever_a_header_says_nothing_but_invalid_is_raised(data: bytes, changes: list[tuple[int, bytes]]) -> None:
+def test_whatever_a_header_states_nothing_but_invalid_is_raised(
+    data: bytes, changes: list[tuple[int, bytes]]
+) -> None:
     raw = bytearray(data)
     for at, patch in changes:
         raw[at : at + len(patch)] = patch

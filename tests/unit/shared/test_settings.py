@@ -27,7 +27,7 @@ def test_flags_win_over_environment_over_file_over_defaults(tmp_path: Path, monk
         ('[mqtt]\nca_file = "x"', "tls = true"),
     ],
 )
-def test_a_mistake_in_the_file_is_told_in_words(tmp_path: Path, text: str, reason: str) -> None:
+def test_a_mistake_in_the_file_is_reported_in_words(tmp_path: Path, text: str, reason: str) -> None:
     file = tmp_path / "hub.toml"
     file.write_text(text)
     with pytest.raises(InvalidError, match=reason):
@@ -35,12 +35,12 @@ def test_a_mistake_in_the_file_is_told_in_words(tmp_path: Path, text: str, reaso
 
 
 @pytest.mark.parametrize("flag", ["mqtt.port", "port=1", "mqt.port=1", "mqtt.port=x", "mqtt.prot=1"])
-def test_a_mistaken_flag_is_told_in_words(flag: str) -> None:
+def test_a_mistaken_flag_is_reported_in_words(flag: str) -> None:
     with pytest.raises(InvalidError, match=r"mqtt|group\.field=value"):
         load_settings(HubSettings, None, [flag])
 
 
-def test_a_missing_file_is_told_in_words(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported_in_words(tmp_path: Path) -> None:
     with pytest.raises(InvalidError, match="cannot read"):
         load_settings(HubSettings, tmp_path / "none.toml", [])
 
@@ -74,7 +74,7 @@ def test_a_list_is_written_on_the_command_line_as_in_the_file(written: str, tmp_
     assert load_settings(HubSettings, tmp_path / "c.toml", []).features.extra_backbones == paths
 
 
-def test_a_list_that_is_none_is_told() -> None:
+def test_a_list_that_is_none_is_reported() -> None:
     for wrong in ("a.toml", "[a.toml"):
         with pytest.raises(InvalidError, match=r"features\.extra_backbones"):
             load_settings(HubSettings, None, [f"features.extra_backbones={wrong}"])

@@ -42,7 +42,7 @@ def test_a_name_is_listened_on_at_all_its_addresses() -> None:
 
 
 @pytest.mark.parametrize("host", ["nowhere.invalid", "a..b", "[::1]", "192.0.2.1"])
-def test_what_cannot_be_listened_on_is_told_as_that(host: str) -> None:
+def test_what_cannot_be_listened_on_is_reported_as_that(host: str) -> None:
     with pytest.raises((OSError, UnicodeError)):
         listeners(host, 0)
 

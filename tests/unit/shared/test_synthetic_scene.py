@@ -44,7 +44,7 @@ def test_every_category_makes_a_sound_at_every_rate(category: str) -> None:
 
 
 @pytest.mark.parametrize("category", CATEGORIES)
-def test_a_category_is_heard_above_the_background(category: str) -> None:
+def test_a_category_is_audible_above_the_background(category: str) -> None:
     quiet = mix_scene([], np.random.default_rng(3), 16_000, 10.0)
     loud = mix_scene([category], np.random.default_rng(3), 16_000, 10.0)
     assert np.square(loud.waveform).mean() > 1.2 * np.square(quiet.waveform).mean()

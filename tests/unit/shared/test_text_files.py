@@ -33,7 +33,7 @@ def test_marks_and_line_ends_are_no_part_of_a_text(tmp_path: Path, data: bytes) 
 
 
 @pytest.mark.parametrize(
-    ("data", "told"),
+    ("data", "reported"),
     [
         ("é\n".encode("utf-16"), "x is UTF-16: save it as UTF-8"),
         ("é\n".encode("utf-16-be"), "line 1: a zero byte|line 1: byte"),
@@ -43,8 +43,8 @@ def test_marks_and_line_ends_are_no_part_of_a_text(tmp_path: Path, data: bytes) 
         (b"\x1f\x8b\x08", "x is compressed: unpack it with gunzip"),
     ],
 )
-def test_what_is_no_utf_8_is_told_with_its_line(tmp_path: Path, data: bytes, told: str) -> None:
-    with pytest.raises(InvalidError, match=told):
+def test_what_is_no_utf_8_is_reported_with_its_line(tmp_path: Path, data: bytes, reported: str) -> None:
+    with pytest.raises(InvalidError, match=reported):
         read_text(file(tmp_path, data))
 
 
@@ -71,12 +71,12 @@ def test_a_secret_is_a_first_line(tmp_path: Path, data: bytes) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"\n", b" \r\nx", b"\xef\xbb\xbf"])
-def test_an_empty_secret_is_told(tmp_path: Path, data: bytes) -> None:
+def test_an_empty_secret_is_reported(tmp_path: Path, data: bytes) -> None:
     with pytest.raises(InvalidError, match=r"first line of .*x is empty"):
         first_line(file(tmp_path, data))
 
 
-def test_toml_with_a_mark_is_read_and_damaged_toml_is_told_with_its_line(tmp_path: Path) -> None:
+def test_toml_with_a_mark_is_read_and_damaged_toml_is_reported_with_its_line(tmp_path: Path) -> None:
     assert read_toml(file(tmp_path, b'\xef\xbb\xbf[a]\r\nb = "c"\r\n')) == {"a": {"b": "c"}}
     with pytest.raises(InvalidError, match=r"x is not valid TOML.*line 2"):
         read_toml(file(tmp_path, b"[a]\nb: c\n"))
@@ -104,7 +104,7 @@ def test_a_table_is_read_as_spreadsheets_write_it(tmp_path: Path, text: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "reported"),
     [
         (TABLE.replace(",", ";"), "line 1: its columns are separated by semicolons"),
         (TABLE.replace(",", "\t"), "line 1: its columns are separated by tabs"),
@@ -118,8 +118,8 @@ def test_a_table_is_read_as_spreadsheets_write_it(tmp_path: Path, text: str) -> 
         ("", "line 1: there are no columns clip, sensor_id"),
     ],
 )
-def test_a_table_that_is_not_understood_is_told_with_its_line(tmp_path: Path, text: str, told: str) -> None:
-    with pytest.raises(InvalidError, match=told):
+def test_a_table_that_is_not_understood_is_reported_with_its_line(tmp_path: Path, text: str, reported: str) -> None:
+    with pytest.raises(InvalidError, match=reported):
         read_table(file(tmp_path, text.encode()), ("clip", "sensor_id"))
 
 

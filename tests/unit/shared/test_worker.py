@@ -1,4 +1,4 @@
-"""A worker lives on, whatever its step raises, and ends when it is told to."""
+"""A worker lives on, whatever its step raises, and ends on request."""
 
 import logging
 import threading
@@ -24,7 +24,7 @@ def failing(times: int, error: Exception, then: Callable[[], float]) -> Callable
     return step
 
 
-def test_a_step_that_raises_what_nobody_expected_is_taken_again_and_counted() -> None:
+def test_a_step_that_raises_what_no_one_expected_is_taken_again_and_counted() -> None:
     done = threading.Event()
     worker = Worker("test", failing(3, ZeroDivisionError("ours"), lambda: done.set() or 60.0), cap_s=0.01)  # type: ignore[func-returns-value]
     worker.start()

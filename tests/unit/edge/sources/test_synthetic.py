@@ -15,12 +15,12 @@ def clips(source: SyntheticSource, count: int) -> list[bytes]:
     return [item.waveform.tobytes() for item in items]
 
 
-def test_the_same_sensor_hears_the_same_street_again() -> None:
+def test_the_same_sensor_records_the_same_street_again() -> None:
     one, two = (SyntheticSource(sensor="a", seed=1, rate_hz=8_000) for _ in range(2))
     assert clips(one, 3) == clips(two, 3)
 
 
-def test_two_sensors_of_one_street_hear_different_clips() -> None:
+def test_two_sensors_of_one_street_record_different_clips() -> None:
     streets = [
         SyntheticSource(sensor="a", seed=1, rate_hz=8_000),
         SyntheticSource(sensor="b", seed=1, rate_hz=8_000),
@@ -30,7 +30,7 @@ def test_two_sensors_of_one_street_hear_different_clips() -> None:
     assert len({clips(street, 1)[0] for street in streets}) == 4
 
 
-def test_it_ends_when_told() -> None:
+def test_it_ends_on_request() -> None:
     stop = Flag()
     items = SyntheticSource(sensor="a", seed=1, rate_hz=8_000).clips(stop)
     next(items)

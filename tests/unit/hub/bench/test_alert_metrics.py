@@ -80,12 +80,12 @@ def known() -> GroundTruth:
         ("quiet", ["a"], "category not in the clip", "category not in the clip"),
     ],
 )
-def test_right_by_kind_is_what_likeness_promises(
+def test_right_by_kind_is_what_match_probability_promises(
     known: GroundTruth, event: str, matches: list[str], any_match: str, best_match: str
 ) -> None:
-    told = alert(DAY_S + 110, event, matches)
-    assert measure.category_error(known, told) == any_match
-    assert measure.category_error(known, told, best=True) == best_match
+    reported = alert(DAY_S + 110, event, matches)
+    assert measure.category_error(known, reported) == any_match
+    assert measure.category_error(known, reported, best=True) == best_match
 
 
 def test_right_by_source_is_the_same_source_and_the_best_match(known: GroundTruth) -> None:
@@ -98,16 +98,16 @@ def test_right_by_source_is_the_same_source_and_the_best_match(known: GroundTrut
         assert not measure.same_source(known, wrong)
 
 
-def with_told(known: GroundTruth, alerts: Sequence[AlertMessage], episodes: Sequence[Episode] = ()) -> GroundTruth:
+def with_alerts(known: GroundTruth, alerts: Sequence[AlertMessage], episodes: Sequence[Episode] = ()) -> GroundTruth:
     return GroundTruth(known.start_ms, known.places, known.sound_events, known.clips, alerts, episodes)
 
 
 def test_duplicates_are_alerts_beyond_one_per_sound_event(known: GroundTruth) -> None:
     once = [alert(0, "b", ["a"]), alert(0, "other", ["a"]), alert(0, "quiet", ["a"]), alert(0, "a", ["other"])]
-    assert measure.duplicates(with_told(known, once)) == 0
+    assert measure.duplicates(with_alerts(known, once)) == 0
     again = [*once, alert(0, "with-dog", ["a"]), alert(0, "with-two", ["a"])]
-    assert measure.duplicates(with_told(known, again)) == 2
-    assert measure.duplicates(with_told(known, [*once, alert(0, "with-dog", ["a"], category="dog")])) == 0
+    assert measure.duplicates(with_alerts(known, again)) == 2
+    assert measure.duplicates(with_alerts(known, [*once, alert(0, "with-dog", ["a"], category="dog")])) == 0
 
 
 @pytest.mark.parametrize(
@@ -126,14 +126,14 @@ def test_recall_counts_every_occurrence_after_the_first(
         Episode(f"{n}", place, "machinery-impact", begin, begin + 50_000, alert=of_episode)
         for n, place in enumerate(known.places)
     ]
-    found = measure.recall(with_told(known, [alert(DAY_S, event, ["a"]) for event in alerts], episodes))
+    found = measure.recall(with_alerts(known, [alert(DAY_S, event, ["a"]) for event in alerts], episodes))
     assert (found.occurrences, found.at_two_sensors) == (1, 1)
     assert (found.alerted, found.joined, found.missed, found.by_source, found.alerted_once) == expected
     assert found.by_kind == found.alerted + found.joined
 
 
 def test_windows_are_judged_once_they_are_over(known: GroundTruth) -> None:
-    def told(hour: float) -> AlertMessage:
+    def reported(hour: float) -> AlertMessage:
         at = START + timedelta(hours=hour)
         window = ForecastWindow(start=at, end=at + timedelta(hours=1), probability=0.8, base_rate=0.1)
         pattern = Recurrence(
@@ -141,7 +141,7 @@ def test_windows_are_judged_once_they_are_over(known: GroundTruth) -> None:
         )
         return alert(0, "b", ["a"]).model_copy(update={"recurrence": pattern})
 
-    alerts = [told(24), told(30), told(47.5), alert(0, "b", ["a"])]
+    alerts = [reported(24), reported(30), reported(47.5), alert(0, "b", ["a"])]
     found = measure.windows(known, alerts, 0, 2 * DAY_S)
     assert (found.alerts, found.stating, found.judged) == (4, 3, 2)
     assert (found.came_true, found.with_episode) == (0.5, 0.0)

@@ -20,17 +20,17 @@ def test_each_feature_space_is_measured_in_a_process_of_its_own(tmp_path: Path) 
     assert mine.memory_mb < small.memory_mb + 20 < logmel.memory_mb, "only log-mel loads torch"
 
 
-def test_what_cannot_be_measured_says_why() -> None:
+def test_what_cannot_be_measured_states_why() -> None:
     with pytest.raises(UnavailableError, match=r"measuring nonsense failed: .*unknown feature space"):
         costs(["nonsense"], repeats=1)
 
 
 def test_the_command_prints_json_or_a_table() -> None:
     runner = CliRunner(env={"COLUMNS": "100"})
-    told = json.loads(
+    reported = json.loads(
         runner.invoke(app, ["bench", "embedding", "earwitness-small", "--repeats", "1", "--json"]).stdout
     )
-    assert [sorted(cost) for cost in told] == [["memory_mb", "ms_per_clip", "slowest_ms", "space"]]
+    assert [sorted(cost) for cost in reported] == [["memory_mb", "ms_per_clip", "slowest_ms", "space"]]
     table = runner.invoke(app, ["bench", "embedding", "earwitness-small", "--repeats", "1"])
     assert table.exit_code == 0
     assert EARWITNESS_SMALL.id in table.stdout

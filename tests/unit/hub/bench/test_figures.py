@@ -1,4 +1,4 @@
-"""The benchmarks in small: their figures are what they say, whatever the machine."""
+"""The benchmarks in small: their figures are right, whatever the machine."""
 
 import json
 from pathlib import Path
@@ -53,14 +53,14 @@ def test_search_measures_recall_memory_and_faiss_and_draws_the_curve(data: Path,
     assert "exact scan" in plot.read_text()
 
 
-def test_ingest_loses_nothing_and_tells_how_long_alerts_took() -> None:
+def test_ingest_loses_nothing_and_reports_how_long_alerts_took() -> None:
     program("mosquitto")
     program("redis-server")
     found = run("ingest", "--archive", "500", "--seconds", "3", "--rate", "50")
     assert found["lost"] == 0
     assert isinstance(found["sent"], int)
     assert 50 <= found["sent"] <= 160
-    assert found["alerts"] in range(1, found["sent"] + 1), "one for a happening, not for a clip"
+    assert found["alerts"] in range(1, found["sent"] + 1), "one for a sound event, not for a clip"
     assert isinstance(found["p95_alert_s"], float)
     assert found["p95_alert_s"] > 0
     assert isinstance(found["bare_paho_per_s"], float)

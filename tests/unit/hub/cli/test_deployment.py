@@ -186,7 +186,7 @@ def test_nothing_that_is_there_is_overwritten(founded: Path) -> None:
     [
         ((), "--broker NAME"),
         *(
-            (("--broker", host), "neither a host's name in ASCII nor an address: write broker.example or 192.0.2.7")
+            (("--broker", host), "neither a host's name in ASCII nor an address")
             for host in ("brücke.example", "", "a b", "mqtts://broker.example", "broker.example:8883", "192.0.2.300")
         ),
         (("--broker", "-x.example"), "neither a host's name"),
@@ -220,7 +220,7 @@ def test_containers_do_not_run_as_root(tmp_path: Path, monkeypatch: pytest.Monke
     assert "COMPOSE_PROJECT_NAME=earwitness\n" in environment  # else it would be that of the folder, `deploy`
 
 
-def test_a_folder_that_configurations_cannot_name_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_configurations_cannot_name_is_reported(tmp_path: Path) -> None:
     code, printed = init(str(tmp_path / "the noise"), "--broker", "broker.example")
     assert code == 2
     assert "has white space" in printed
@@ -232,7 +232,7 @@ def test_each_servers_folder_has_no_other_servers_secrets(founded: Path) -> None
     assert {path.name for path in (founded / "redis").iterdir()} == {"redis.conf", "users.acl"}
 
 
-def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     code, printed = init(str(tmp_path / "file" / "noise"), "--broker", "broker.example")
     assert code == 2
@@ -292,7 +292,7 @@ def test_a_sensor_is_shut_out_by_every_certificate_it_ever_had(tmp_path: Path, o
     assert len(serials) == 3
 
 
-def test_a_damaged_authority_is_told(tmp_path: Path) -> None:
+def test_a_damaged_authority_is_reported(tmp_path: Path) -> None:
     folder = Founded(tmp_path / "noise").folder
     (folder / "ca" / "sensors.key").write_text("nothing")
     code, printed = init(str(folder), "--sensor", "harbour/street-3")
@@ -343,6 +343,6 @@ def test_a_list_of_sensors_may_hold_those_that_are_there(tmp_path: Path) -> None
     names.write_text("harbour/street-1\nharbour/street-9\n")
     code, printed = init(str(folder), "--sensors", str(names))
     assert code == 0, printed
-    assert "1 sensors existed and stay unchanged; `deployment renew` makes new certificates" in printed
+    assert "1 sensors existed and stay unchanged" in printed
     assert (folder / "sensors" / "harbour" / "street-9" / "sensor.crt").exists()
     assert (folder / "sensors" / "harbour" / "street-1" / "sensor.crt").read_bytes() == before

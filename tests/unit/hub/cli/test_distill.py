@@ -1,4 +1,4 @@
-"""The command `distil`; that it shows its help is told in `test_learning`."""
+"""The command `distil`; that it shows its help is tested in `test_learning`."""
 
 import sys
 from pathlib import Path
@@ -19,8 +19,8 @@ invoke = CliRunner(env=PLAIN).invoke
 
 
 def test_its_help_names_every_option() -> None:
-    told = invoke(app, ["backbone", "distill", "--help"])
-    assert told.exit_code == 0
+    reported = invoke(app, ["backbone", "distill", "--help"])
+    assert reported.exit_code == 0
     for option in (
         "--into",
         "--data",
@@ -32,7 +32,7 @@ def test_its_help_names_every_option() -> None:
         "--id",
         "--keep-backbone",
     ):
-        assert option in told.stdout
+        assert option in reported.stdout
 
 
 @pytest.mark.parametrize(
@@ -46,26 +46,28 @@ def test_its_help_names_every_option() -> None:
     ],
 )
 def test_bad_arguments_are_named(line: list[str], reason: str) -> None:
-    told = invoke(app, ["backbone", "distill", *line])
-    assert told.exit_code == 2
-    assert reason in told.stderr
+    reported = invoke(app, ["backbone", "distill", *line])
+    assert reported.exit_code == 2
+    assert reason in reported.stderr
 
 
-def test_without_apt_one_line_says_what_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_apt_one_line_states_what_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    told = invoke(app, ["backbone", "distill", "--into", str(tmp_path / "made"), "--work", str(tmp_path / "work")])
-    assert told.exit_code == 1
-    assert told.stderr.startswith("earwitness-hub: ")
-    assert "apt-get and dpkg-deb are needed" in told.stderr
-    assert told.stderr.count("\n") == 1
+    reported = invoke(
+        app, ["backbone", "distill", "--into", str(tmp_path / "made"), "--work", str(tmp_path / "work")]
+    )
+    assert reported.exit_code == 1
+    assert reported.stderr.startswith("earwitness-hub: ")
+    assert "apt-get and dpkg-deb are needed" in reported.stderr
+    assert reported.stderr.count("\n") == 1
     assert not (tmp_path / "made").exists()
 
 
-def test_without_the_extra_one_line_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_extra_one_line_states_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "hub.training.distillation.distillation", None)
-    told = invoke(app, ["backbone", "distill", "--into", str(tmp_path), "--work", str(tmp_path)])
-    assert told.exit_code == 1
-    assert "pip install 'earwitness[distil]'" in told.stderr
+    reported = invoke(app, ["backbone", "distill", "--into", str(tmp_path), "--work", str(tmp_path)])
+    assert reported.exit_code == 1
+    assert "pip install 'earwitness[distil]'" in reported.stderr
 
 
 def test_a_folder_without_recordings_is_invalid_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,15 +83,15 @@ def test_a_folder_without_recordings_is_invalid_input(tmp_path: Path, monkeypatc
         "--data",
         str(tmp_path),
     ]
-    told = invoke(app, line)
-    assert told.exit_code == 2
-    assert f"no recordings in {tmp_path}" in told.stderr.replace("\n", "")
+    reported = invoke(app, line)
+    assert reported.exit_code == 2
+    assert f"no recordings in {tmp_path}" in reported.stderr.replace("\n", "")
 
 
 def test_what_is_asked_for_is_what_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[object] = []
 
-    def make(work: Path, order: pipeline.Order, plan: DistilPlan, _tell: object) -> Path:
+    def make(work: Path, order: pipeline.Order, plan: DistilPlan, _send: object) -> Path:
         asked.extend([work, order, plan])
         return order.into / "earwitness-small.toml"
 
@@ -109,8 +111,8 @@ def test_what_is_asked_for_is_what_is_made(tmp_path: Path, monkeypatch: pytest.M
         "--work",
         "~/w/k",
     ]
-    told = invoke(app, [*line, "--blocks", "3", "--seed", "7"])
-    assert told.exit_code == 0, told.output
+    reported = invoke(app, [*line, "--blocks", "3", "--seed", "7"])
+    assert reported.exit_code == 0, reported.output
     work = tmp_path / "w" / "k"
     assert asked == [work, pipeline.Order(Path("made"), (Path("a"), Path("b")), "5-"), DistilPlan(blocks=3, seed=7)]
-    assert "train --space made/earwitness-small.toml" in told.stdout.replace("\n", " ")
+    assert "train --space made/earwitness-small.toml" in reported.stdout.replace("\n", " ")

@@ -44,15 +44,15 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("space", [VGGISH, EARWITNESS_SMALL])
-def test_what_ships_tells_what_it_learnt_from(space: FeatureSpace) -> None:
+def test_what_ships_reports_what_it_learned_from(space: FeatureSpace) -> None:
     record = load(default_checkpoint(space.id)).record
-    learnt = Reference.from_json(record["reference"])
-    assert learnt.events == learnt.spans == record["domain"]
+    learned = Reference.from_json(record["reference"])
+    assert learned.events == learned.spans == record["domain"]
 
 
-def test_a_checkpoint_from_before_is_told_what_it_learnt_from(recordings: Path, tmp_path: Path) -> None:
+def test_an_earlier_checkpoint_gets_the_reference_of_its_training_data(recordings: Path, tmp_path: Path) -> None:
     before = load(default_checkpoint(EARWITNESS_SMALL.id))
-    out = tmp_path / "told.safetensors"
+    out = tmp_path / "referenced.safetensors"
     line = [
         "add-drift-reference",
         "--checkpoint",
@@ -63,16 +63,16 @@ def test_a_checkpoint_from_before_is_told_what_it_learnt_from(recordings: Path, 
         str(out),
         "--json",
     ]
-    told = run(app, [*line, "--out", str(out), "--json", "--cache", str(tmp_path / "cache")])
-    assert told.exit_code == 0, told.output
-    assert json.loads(told.stdout) == {"checkpoint": str(out), "clips": 18}
+    reported = run(app, [*line, "--out", str(out), "--json", "--cache", str(tmp_path / "cache")])
+    assert reported.exit_code == 0, reported.output
+    assert json.loads(reported.stdout) == {"checkpoint": str(out), "clips": 18}
     after = load(out)
     assert Reference.from_json(after.record["reference"]).events == 18
     assert after.record["history"] == before.record["history"]
     assert Scorer(after).fingerprint == Scorer(before).fingerprint
 
 
-def test_a_checkpoint_is_trained_and_measured_on_a_sensor_it_never_heard(recordings: Path, tmp_path: Path) -> None:
+def test_a_checkpoint_is_trained_and_measured_on_a_sensor_it_never_saw(recordings: Path, tmp_path: Path) -> None:
     out = tmp_path / "my.safetensors"
     line = ["train", "--space", "logmel", "--data", str(recordings), "--synthetic-clips", "20", "--epochs", "1"]
     kept = ["--cache", str(tmp_path / "cache")]
@@ -86,8 +86,8 @@ def test_a_checkpoint_is_trained_and_measured_on_a_sensor_it_never_heard(recordi
     assert found.record["clips"] == 12 + 20
     assert found.record["plan"]["seed"] == 4
     assert found.record["data"] == {"folders": [recordings.name], "scenes": 20}
-    learnt = Reference.from_json(found.record["reference"])
-    assert learnt.events == 12 + 20
+    learned = Reference.from_json(found.record["reference"])
+    assert learned.events == 12 + 20
 
     line = ["evaluate", "--space", "logmel", "--data", str(recordings), "--holdout", "sensor-2", *kept]
     measured = run(app, [*line, "--checkpoint", str(out), "--json"])
@@ -116,17 +116,17 @@ def test_a_checkpoint_is_trained_and_measured_on_a_sensor_it_never_heard(recordi
         (["weights", "fetch", "vggish", "--from", "/nowhere", "--into", "."], "cannot open", 1),
     ],
 )
-def test_what_cannot_be_done_is_told_in_one_line(line: list[str], reason: str, code: int) -> None:
-    told = run(app, line)
-    assert told.exit_code == code
-    assert reason in told.stderr
-    assert "Traceback" not in told.output
+def test_what_cannot_be_done_is_reported_in_one_line(line: list[str], reason: str, code: int) -> None:
+    reported = run(app, line)
+    assert reported.exit_code == code
+    assert reason in reported.stderr
+    assert "Traceback" not in reported.output
 
 
 def measured(*line: object) -> dict[str, Any]:
-    told = run(app, ["evaluate", *map(str, line), "--json"])
-    assert told.exit_code == 0, told.output
-    found: dict[str, Any] = json.loads(told.stdout)
+    reported = run(app, ["evaluate", *map(str, line), "--json"])
+    assert reported.exit_code == 0, reported.output
+    found: dict[str, Any] = json.loads(reported.stdout)
     return found
 
 
@@ -182,8 +182,8 @@ def test_a_benchmark_may_be_asked_only_its_first_queries(recordings: Path, tmp_p
 def train_small(recordings: Path, folder: Path, name: str, *more: object) -> Checkpoint:
     out = folder / f"{name}.safetensors"
     line = ["train", "--space", "earwitness-small", "--data", str(recordings), "--epochs", "1", "--seed", "1"]
-    told = run(app, [*line, "--cache", str(folder / "cache"), "--out", str(out), *map(str, more)])
-    assert told.exit_code == 0, told.output
+    reported = run(app, [*line, "--cache", str(folder / "cache"), "--out", str(out), *map(str, more)])
+    assert reported.exit_code == 0, reported.output
     assert not list(folder.glob(".*.state*"))
     return load(out)
 
@@ -205,7 +205,7 @@ def test_training_starts_from_what_ships_or_a_file_or_nothing(recordings: Path, 
     assert distance(usual, load(file)) < distance(nothing, load(file)) / 10
     assert distance(onwards, nothing) < distance(usual, nothing) / 10
     assert [found.record["plan"]["kept"] for found in (usual, nothing)] == [recipes.STARTED_PLAN.kept, 0.0]
-    assert usual.record["domain"] == 12, "of three sensors one is held out unless something else is said"
+    assert usual.record["domain"] == 12, "of three sensors one is held out by default"
 
 
 @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ def test_training_starts_from_what_ships_or_a_file_or_nothing(recordings: Path, 
         (EARWITNESS_SMALL.id, "tag-and-compare", "is no start for one of"),
     ],
 )
-def test_a_start_that_does_not_fit_is_told_and_nothing_is_written(
+def test_a_start_that_does_not_fit_is_reported_and_nothing_is_written(
     space: str, network: str, reason: str, recordings: Path, tmp_path: Path
 ) -> None:
     line = [
@@ -230,16 +230,16 @@ def test_a_start_that_does_not_fit_is_told_and_nothing_is_written(
         network,
     ]
     out = tmp_path / "out" / "x.safetensors"
-    told = run(app, [*line, "--cache", "-", "--out", str(out), "--start", str(default_checkpoint(space))])
-    assert told.exit_code == 2
-    assert reason in told.stderr
-    assert "Traceback" not in told.output
+    reported = run(app, [*line, "--cache", "-", "--out", str(out), "--start", str(default_checkpoint(space))])
+    assert reported.exit_code == 2
+    assert reason in reported.stderr
+    assert "Traceback" not in reported.output
     assert not out.parent.exists()
 
 
-def test_a_start_that_is_no_checkpoint_is_told_before_anything_is_heard(tmp_path: Path) -> None:
+def test_a_start_that_is_no_checkpoint_is_reported_before_anything_is_embedded(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("clip\n")
     line = ["train", "--space", "earwitness-small", "--data", str(tmp_path), "--out", str(tmp_path / "x")]
-    told = run(app, [*line, "--start", str(tmp_path / "labels.csv")])
-    assert told.exit_code == 2
-    assert "labels.csv is not a safetensors file" in told.stderr
+    reported = run(app, [*line, "--start", str(tmp_path / "labels.csv")])
+    assert reported.exit_code == 2
+    assert "labels.csv is not a safetensors file" in reported.stderr

@@ -27,10 +27,10 @@ STREAMS = st.lists(st.tuples(st.integers(0, 6 * DAY_MS), OFFERS), max_size=80)
 BUDGETS = st.sampled_from([0.3, 0.5, 1.0, 2.0, 2.9, 5.0])
 
 
-def took(offers: Offers, told: list[int], at_ms: int, offer: Offer, a_day: float = 2.0) -> bool:
+def took(offers: Offers, reported: list[int], at_ms: int, offer: Offer, a_day: float = 2.0) -> bool:
     """Decide on an offer, and put the result in the place of the offers and of the times."""
-    taken, budget = decide_offer(Budget(offers, tuple(told)), [offer], at_ms, a_day, PAUSE)
-    told[:] = budget.alerts_ms
+    taken, budget = decide_offer(Budget(offers, tuple(reported)), [offer], at_ms, a_day, PAUSE)
+    reported[:] = budget.alerts_ms
     for field in fields(Offers):
         setattr(offers, field.name, getattr(budget.offers, field.name))
     return taken
@@ -42,13 +42,13 @@ def dog(match_probability: float = 0.9, place: str = "demo/a", **known: float) -
 
 def street(days: int, budget: float = 2.0) -> tuple[Offers, list[int], list[tuple[int, str]]]:
     """Dogs at every hour of the day, one of another kind each; every night at eleven a saw that is known."""
-    offers, told, names = Offers(), list[int](), []
+    offers, reported, names = Offers(), list[int](), []
     for hour in range(24 * days):
         saw = hour % 24 == 23
         offer = Offer("demo/a", "powered-saw" if saw else "dog", 0.9, 0.95 if saw else 0.02, 12.0)
-        if took(offers, told, hour * HOUR, offer, budget):
+        if took(offers, reported, hour * HOUR, offer, budget):
             names.append((hour, offer.category))
-    return offers, told, names
+    return offers, reported, names
 
 
 STREET = street(21)[0]
@@ -58,12 +58,12 @@ STREET = street(21)[0]
 def test_no_period_holds_more_alerts_than_the_budget_in_whatever_order_offers_come(
     stream: list[tuple[int, Offer]], a_day: float
 ) -> None:
-    offers, told = Offers(), list[int]()
+    offers, reported = Offers(), list[int]()
     for at_ms, offer in stream:
-        took(offers, told, at_ms, offer, a_day)
+        took(offers, reported, at_ms, offer, a_day)
     period_ms = DAY_MS / min(a_day, 1.0)
-    for at_ms in told:
-        assert sum(0 <= other - at_ms < round(period_ms) for other in told) <= max(int(a_day), 1)
+    for at_ms in reported:
+        assert sum(0 <= other - at_ms < round(period_ms) for other in reported) <= max(int(a_day), 1)
 
 
 def test_half_an_alert_a_day_is_one_in_two_days() -> None:
@@ -74,8 +74,13 @@ def test_half_an_alert_a_day_is_one_in_two_days() -> None:
 
 
 def test_a_site_that_was_offered_nothing_yet_takes_what_comes() -> None:
-    offers, told = Offers(), list[int]()
-    assert [took(offers, told, hour * HOUR, dog(0.6 + hour / 100)) for hour in range(4)] == [True, True, False, False]
+    offers, reported = Offers(), list[int]()
+    assert [took(offers, reported, hour * HOUR, dog(0.6 + hour / 100)) for hour in range(4)] == [
+        True,
+        True,
+        False,
+        False,
+    ]
 
 
 def test_a_place_is_kept_for_what_is_expected_later_in_the_day() -> None:
@@ -89,24 +94,24 @@ def test_a_place_is_kept_for_what_is_expected_later_in_the_day() -> None:
 def test_what_waited_for_a_whole_period_is_taken_however_little_it_is_worth(
     stream: list[tuple[int, Offer]], last: Offer, a_day: float
 ) -> None:
-    offers, told = Offers(), list[int]()
-    took(offers, told, 0, last, a_day)
+    offers, reported = Offers(), list[int]()
+    took(offers, reported, 0, last, a_day)
     for at_ms, offer in sorted(stream, key=lambda item: item[0]):
-        took(offers, told, at_ms, offer, a_day)
+        took(offers, reported, at_ms, offer, a_day)
     period_ms = round(DAY_MS / min(a_day, 1.0))
-    assert took(offers, told, max(told) + 2 * period_ms, replace(last, match_probability=0.5), a_day)
+    assert took(offers, reported, max(reported) + 2 * period_ms, replace(last, match_probability=0.5), a_day)
 
 
 def test_of_offers_that_never_cease_half_the_budget_is_used_at_least() -> None:
-    offers, told = Offers(), list[int]()
+    offers, reported = Offers(), list[int]()
     for quarter in range(4 * 24 * 30):
-        took(offers, told, quarter * HOUR // 4, dog(place=f"demo/{quarter % 7}", above_db=10.0))
-    assert len(told) >= 30
+        took(offers, reported, quarter * HOUR // 4, dog(place=f"demo/{quarter % 7}", above_db=10.0))
+    assert len(reported) >= 30
 
 
 def test_alerts_are_worth_far_more_than_those_that_come_first() -> None:
     rng = np.random.default_rng(0)
-    offers, told, first = Offers(), list[int](), list[int]()
+    offers, reported, first = Offers(), list[int](), list[int]()
     values = {}
     for quarter in range(4 * 24 * 40):
         at_ms, category = quarter * HOUR // 4, CATEGORIES[int(rng.integers(3))]
@@ -118,11 +123,11 @@ def test_alerts_are_worth_far_more_than_those_that_come_first() -> None:
             float(rng.uniform(3, 20)),
         )
         values[at_ms] = worth(offers, offer)
-        took(offers, told, at_ms, offer)
+        took(offers, reported, at_ms, offer)
         if has_budget(first, at_ms, 2.0):
             first.append(at_ms)
-    assert len(told) >= 0.7 * len(first)
-    chosen, comes = (np.sum([values[at_ms] for at_ms in times if at_ms > 7 * DAY_MS]) for times in (told, first))
+    assert len(reported) >= 0.7 * len(first)
+    chosen, comes = (np.sum([values[at_ms] for at_ms in times if at_ms > 7 * DAY_MS]) for times in (reported, first))
     assert chosen > 3 * comes
 
 
@@ -147,17 +152,17 @@ def test_an_alert_is_worth_more_the_surer_it_is_and_the_likelier_its_source_is_k
 
 
 def test_what_comes_all_day_is_worth_little_unless_it_is_much_louder_than_usual() -> None:
-    offers, told = Offers(), list[int]()
+    offers, reported = Offers(), list[int]()
     engine = Offer("demo/a", "engine", 0.96, 0.9, 9.0)
     for number in range(50 * 10):
         place = f"demo/{number % 4}"
-        took(offers, told, number * DAY_MS // 50, replace(engine, place=place))
+        took(offers, reported, number * DAY_MS // 50, replace(engine, place=place))
     usual, loud, rare = engine, replace(engine, above_db=24.0), replace(engine, category="dog")
     assert 3 * worth(offers, usual) < worth(offers, loud) < worth(offers, rare)
 
 
-def test_an_engine_that_is_louder_than_all_others_is_told() -> None:
-    offers, told = Offers(), list[int]()
+def test_an_engine_that_is_louder_than_all_others_is_reported() -> None:
+    offers, reported = Offers(), list[int]()
     rng = np.random.default_rng(0)
     loudest = 0
     for number in range(50 * 20):
@@ -165,7 +170,7 @@ def test_an_engine_that_is_louder_than_all_others_is_told() -> None:
         late = number >= 50 * 14
         loud = late and number % 100 == 37
         offer = Offer(f"demo/{number % 5}", "engine", 0.96, 0.2, 30.0 if loud else float(rng.uniform(3, 12)))
-        loudest += took(offers, told, at_ms, offer) and loud
+        loudest += took(offers, reported, at_ms, offer) and loud
     assert loudest >= 2
 
 
@@ -176,12 +181,12 @@ def test_what_is_as_quiet_as_the_ambient_level_is_worth_nothing() -> None:
     assert worth(Offers(), dog()) == values[3], "the ambient level is not known yet"
 
 
-def test_clips_of_one_happening_are_one_offer_as_much_worth_as_the_best_of_them() -> None:
-    offers, told, day = Offers(), [DAY_MS, DAY_MS], DAY_MS
+def test_clips_of_one_sound_event_are_one_offer_as_much_worth_as_the_best_of_them() -> None:
+    offers, reported, day = Offers(), [DAY_MS, DAY_MS], DAY_MS
     for number in range(12):
-        assert not took(offers, told, day + HOUR + number * 10_000, dog(0.8 + number / 100))
+        assert not took(offers, reported, day + HOUR + number * 10_000, dog(0.8 + number / 100))
     assert len(offers.open) == 1
-    took(offers, told, day + 3 * HOUR, dog(place="demo/b"))
+    took(offers, reported, day + 3 * HOUR, dog(place="demo/b"))
     assert sum(count for key, count in offers.today.items() if key.startswith("s")) == 1.0
     assert sum(count for key, count in offers.today.items() if key.startswith("h1.")) == 1.0
 
@@ -213,7 +218,7 @@ def test_a_clock_that_was_wrong_stops_no_counting() -> None:
 
 @given(STREAMS, BUDGETS)
 def test_what_is_kept_comes_back_as_it_was_and_stays_small(stream: list[tuple[int, Offer]], a_day: float) -> None:
-    offers, told = Offers(), list[int]()
+    offers, reported = Offers(), list[int]()
     for at_ms, offer in sorted(stream, key=lambda item: item[0]):
         took(offers, told, at_ms, offer, a_day)
     kept = encode_offers(offers)

@@ -1,4 +1,4 @@
-"""The probability that at least so many offers come."""
+"""The probability that at least a number of offers come."""
 
 import numpy as np
 import pytest

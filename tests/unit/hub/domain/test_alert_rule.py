@@ -56,7 +56,7 @@ def test_an_alert_needs_the_sites_threshold_and_else_the_rules() -> None:
     )
 
 
-def test_what_is_not_heard_in_the_clip_raises_no_alert() -> None:
+def test_what_is_not_detected_in_the_clip_raises_no_alert() -> None:
     assert not evaluate(AlertRule(), clip(0, 0, "music"), similar(dog=0.9), AlertState()).flagged
 
 
@@ -151,26 +151,26 @@ def test_no_two_alerts_lie_closer_than_the_cooldown_whatever_comes_when(
 ) -> None:
     rule = AlertRule(gap_s=gap * 60, cooldown_s=cooldown * 60, others_per_day=1e9)
     judged = run(rule, sorted(minutes))
-    told = [at for at, j in zip(sorted(minutes), judged, strict=True) if j.flagged]
-    assert told[:1] == [min(minutes)]
-    assert all(b - a >= cooldown - 1e-3 for a, b in itertools.pairwise(told))
+    reported = [at for at, j in zip(sorted(minutes), judged, strict=True) if j.flagged]
+    assert reported[:1] == [min(minutes)]
+    assert all(b - a >= cooldown - 1e-3 for a, b in itertools.pairwise(reported))
     assert all(e.alert for j in judged for e in j.episodes)
 
 
-def test_shared_categories_come_likeliest_first() -> None:
+def test_shared_categories_come_most_likely_first() -> None:
     shared = shared_presence(match({"engine": 0.6, "dog": 0.9, "music": 0.2}), 0.5)
     assert list(shared) == ["dog", "engine"]
     assert list(shared.values()) == pytest.approx([0.9, 0.6])
 
 
-def test_what_belongs_to_no_rhythm_is_told_as_often_as_the_budget_allows() -> None:
+def test_what_belongs_to_no_rhythm_is_reported_as_often_as_the_budget_allows() -> None:
     rule, hours = AlertRule(others_per_day=2.0), [0.0, 2.0, 4.0, 20.0, 24.5, 25.0, 26.5]
     judged = run(rule, [60 * hour for hour in hours])
     assert [hour for hour, j in zip(hours, judged, strict=True) if j.flagged] == [0.0, 2.0, 24.5, 26.5]
     assert not any(j.recurring for j in judged)
 
 
-def test_what_belongs_to_a_rhythm_is_always_told_and_costs_nothing() -> None:
+def test_what_belongs_to_a_rhythm_is_always_reported_and_costs_nothing() -> None:
     state = AlertState(budgets={"demo": Budget(alerts_ms=(0, 1))}, recurrence={("demo/s", "dog", 0): 0.9})
     rule = AlertRule(others_per_day=2.0)
     assert not evaluate(rule, clip(0, MINUTE, "music"), similar(music=0.9), state).flagged
@@ -180,7 +180,7 @@ def test_what_belongs_to_a_rhythm_is_always_told_and_costs_nothing() -> None:
     assert judged.state.budgets["demo"].alerts_ms == (0, 1)
 
 
-def test_what_the_budget_had_no_room_for_is_told_if_it_still_sounds_when_there_is() -> None:
+def test_what_the_budget_had_no_room_for_is_reported_if_it_still_sounds_when_there_is() -> None:
     rule, day = AlertRule(others_per_day=1.0, gap_s=3_600), 24 * 60 * MINUTE
     judged = run(rule, list(range(8)), AlertState(budgets={"demo": Budget(alerts_ms=(-day + 5 * MINUTE,))}))
     assert [bool(j.flagged) for j in judged] == [n == 5 for n in range(8)]
@@ -217,7 +217,7 @@ def test_the_match_that_is_likely_the_same_source_comes_first() -> None:
     assert [(m.event, round(p, 2)) for m, p in judged.matches] == [("a.b.1", 0.9), ("a.b.0", 0.95)]
 
 
-def test_what_belongs_to_a_rhythm_leads_the_alert_that_is_told_for_it() -> None:
+def test_what_belongs_to_a_rhythm_leads_the_alert_that_is_reported_for_it() -> None:
     state = AlertState(recurrence={("demo/s", "dog", 0): 0.9, ("demo/s", "music", 0): 0.0})
     judged = evaluate(AlertRule(), clip(0, 0, "dog", "music"), similar(music=0.9, dog=0.7), state)
     assert judged.recurring

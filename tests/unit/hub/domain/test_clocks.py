@@ -84,7 +84,7 @@ def test_a_hub_whose_own_clock_is_wrong_believes_its_sensors() -> None:
     assert believed_at(claiming(datetime(1970, 1, 2, tzinfo=UTC)), NOON, TOLERANCE, None, trusted=False) == RECEIPT
 
 
-def test_the_broker_tells_how_long_a_state_waited() -> None:
+def test_the_broker_reports_how_long_a_state_waited() -> None:
     assert waited_s(STATE_EXPIRY_S, retained=False) == 0.0
     assert waited_s(STATE_EXPIRY_S - 18_000, retained=True) == 18_000.0
     assert waited_s(None, retained=False) is None, "a sensor of an earlier version"

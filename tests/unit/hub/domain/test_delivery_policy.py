@@ -1,4 +1,4 @@
-"""Who is told what and when, whatever the hour, the zone and the rules."""
+"""Which channel is sent what and when, whatever the hour, the zone and the rules."""
 
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -47,18 +47,18 @@ def of(severity: Severity, site: str = "demo") -> AlertMessage:
 
 
 @given(rules(), moments, st.integers(0, 100))
-def test_an_urgent_alert_is_never_held(one: DeliveryPolicy, now: datetime, told: int) -> None:
-    assert not one.should_defer([of("urgent")], now, told)
-    assert not one.should_defer([of("notice"), of("urgent")], now, told)
+def test_an_urgent_alert_is_never_held(one: DeliveryPolicy, now: datetime, reported: int) -> None:
+    assert not one.should_defer([of("urgent")], now, reported)
+    assert not one.should_defer([of("notice"), of("urgent")], now, reported)
 
 
 @given(rules(), moments, st.integers(0, 100), st.sampled_from(["notice", "recurring"]))
 def test_another_alert_is_held_exactly_in_quiet_hours_and_beyond_the_most_a_day(
-    one: DeliveryPolicy, now: datetime, told: int, severity: Severity
+    one: DeliveryPolicy, now: datetime, reported: int, severity: Severity
 ) -> None:
-    full = one.max_per_day is not None and told >= one.max_per_day
-    assert one.should_defer([of(severity)], now, told) == (one.quiet_at(now) or full)
-    assert one.should_defer([of(severity)], now, told, digest=True) == one.quiet_at(now)
+    full = one.max_per_day is not None and reported >= one.max_per_day
+    assert one.should_defer([of(severity)], now, reported) == (one.quiet_at(now) or full)
+    assert one.should_defer([of(severity)], now, reported, digest=True) == one.quiet_at(now)
 
 
 @given(rules(), moments)
@@ -100,14 +100,12 @@ def test_other_texts_are_no_hours(text: str) -> None:
 
 
 @given(rules(), severities, severities)
-def test_a_notifier_is_told_of_what_is_severe_enough(
-    one: DeliveryPolicy, least: Severity, severity: Severity
-) -> None:
+def test_a_channel_gets_what_is_severe_enough(one: DeliveryPolicy, least: Severity, severity: Severity) -> None:
     asked = DeliveryPolicy(zone=one.zone, least=least)
     assert asked.accepts(of(severity)) == (SEVERITIES.index(severity) >= SEVERITIES.index(least))
 
 
-def test_a_notifier_is_told_of_its_sites() -> None:
+def test_a_channel_gets_alerts_of_its_sites() -> None:
     asked = DeliveryPolicy(zone=BERLIN, sites=frozenset({"north"}))
     assert asked.accepts(of("notice", "north"))
     assert not asked.accepts(of("urgent", "south"))
@@ -148,7 +146,7 @@ def test_one_message_may_fail_until_patience_ends_then_ever_more() -> None:
 
 @given(st.floats(1, 1e6))
 @example(86_400.0)
-def test_a_message_is_given_up_after_its_time(after_s: float) -> None:
+def test_a_message_is_abandoned_after_its_time(after_s: float) -> None:
     assert is_expired(NOON, NOON + timedelta(seconds=after_s + 1), after_s)
     assert not is_expired(NOON, NOON + timedelta(seconds=after_s * 0.9), after_s)
 
@@ -162,5 +160,5 @@ def test_a_time_of_day_is_read() -> None:
     [(False, 0.0, True), (False, 3_600.0, True), (False, 3_601.0, False), (True, 0.0, False), (True, 1e9, False)],
 )
 def test_a_replay_and_what_comes_too_late_are_no_news(delay_s: float, *, backfilled: bool, news: bool) -> None:
-    told = alert().model_copy(update={"backfilled": backfilled, "delay_s": delay_s})
-    assert is_news(told, 3_600.0) is news
+    reported = alert().model_copy(update={"backfilled": backfilled, "delay_s": delay_s})
+    assert is_news(reported, 3_600.0) is news

@@ -59,16 +59,16 @@ def test_a_clip_that_comes_late_finds_the_episode_it_belongs_to() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 5_000), st.floats(0, 1)), max_size=60))
-def test_episodes_of_a_category_hold_every_clip_that_was_heard_and_never_overlap(
+def test_episodes_of_a_category_hold_every_clip_that_was_detected_and_never_overlap(
     drawn: list[tuple[int, float]],
 ) -> None:
     recent, last = SensorState(), dict[str, Episode]()
-    heard = 0
+    received = 0
     for seq, (at_s, p) in enumerate(sorted(drawn)):
         for episode in recent.observe(clip(seq, at_s, {"dog": p}), 0.5, GAP):
             last[episode.id] = episode
-            heard += 1
-    assert sum(e.clips for e in last.values()) == heard >= sum(p >= 0.5 for _, p in drawn)
+            received += 1
+    assert sum(e.clips for e in last.values()) == received >= sum(p >= 0.5 for _, p in drawn)
     spans = sorted((e.opened_ms, e.last_ms) for e in last.values())
     assert all(b - a > GAP for (_, a), (b, _) in itertools.pairwise(spans))
 
@@ -82,7 +82,7 @@ def test_the_ambient_level_is_what_nine_of_ten_clips_exceed() -> None:
     assert recent.above_ambient_db(61.0) == pytest.approx(10.0, abs=0.8)
 
 
-def test_no_ambient_level_is_told_before_it_is_known_nor_after_the_unit_changes() -> None:
+def test_no_ambient_level_is_reported_before_it_is_known_nor_after_the_unit_changes() -> None:
     recent = SensorState()
     for seq in range(AMBIENT_CLIPS):
         assert recent.above_ambient_db(60.0) is None

@@ -1,4 +1,4 @@
-"""Returns of named sounds: when one begins, what belongs to it, and what is told of it."""
+"""Returns of named sounds: when one begins, what belongs to it, and what is reported of it."""
 
 import itertools
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ class Log:
     now: NameLog = field(default_factory=NameLog)
 
 
-def heard(
+def named_observation(
     log: Log, at_s: float, mode: Mode = "watched", *, place: str = HERE, probability: float = 0.9
 ) -> Naming | None:
     at_ms = round(1000 * at_s)
@@ -47,7 +47,7 @@ def raised(namings: Sequence[Naming | None]) -> list[bool]:
 
 def test_a_watched_sound_raises_one_alert_per_return() -> None:
     log = Log()
-    namings = [heard(log, at_s) for at_s in (0, 10, 600, 2_300, 4_200, 4_210)]
+    namings = [named_observation(log, at_s) for at_s in (0, 10, 600, 2_300, 4_200, 4_210)]
     assert raised(namings) == [True, False, False, False, True, False]
     assert [naming.alert for naming in namings if naming] == [f"{HERE}@0"] * 4 + [f"{HERE}@4200"] * 2
     returns = log.now.of(HERE, "0" * 8)
@@ -58,7 +58,7 @@ def test_a_watched_sound_raises_one_alert_per_return() -> None:
 @pytest.mark.parametrize("mode", ["muted", "shown"])
 def test_a_sound_that_is_not_watched_is_counted_and_raises_none(mode: Mode) -> None:
     log = Log()
-    namings = [heard(log, at_s, mode) for at_s in (0, 10, 4_000)]
+    namings = [named_observation(log, at_s, mode) for at_s in (0, 10, 4_000)]
     assert raised(namings) == [False] * 3
     assert all(naming is not None and naming.alert == "" for naming in namings)
     assert all(naming is not None and naming.quiet == (mode == "muted") for naming in namings)
@@ -67,12 +67,21 @@ def test_a_sound_that_is_not_watched_is_counted_and_raises_none(mode: Mode) -> N
 
 def test_a_sound_that_is_watched_while_it_goes_on_raises_an_alert() -> None:
     log = Log()
-    assert raised([heard(log, 0, "muted"), heard(log, 10), heard(log, 20)]) == [False, True, False]
+    assert raised([named_observation(log, 0, "muted"), named_observation(log, 10), named_observation(log, 20)]) == [
+        False,
+        True,
+        False,
+    ]
 
 
-def test_sensors_that_hear_the_same_return_raise_one_alert() -> None:
+def test_sensors_that_detect_the_same_return_raise_one_alert() -> None:
     log = Log()
-    namings = [heard(log, 0), heard(log, 5, place=NEAR), heard(log, 15, place=NEAR), heard(log, 20)]
+    namings = [
+        named_observation(log, 0),
+        named_observation(log, 5, place=NEAR),
+        named_observation(log, 15, place=NEAR),
+        named_observation(log, 20),
+    ]
     assert raised(namings) == [True, False, False, False]
     assert {naming.alert for naming in namings if naming} == {f"{HERE}@0"}
     assert log.now.of(NEAR, "0" * 8).times == 1
@@ -80,9 +89,13 @@ def test_sensors_that_hear_the_same_return_raise_one_alert() -> None:
 
 def test_a_faint_clip_does_not_end_a_sound_and_does_not_begin_one() -> None:
     log = Log()
-    namings = [heard(log, 0, probability=0.4), heard(log, 10), heard(log, 20, probability=0.4)]
+    namings = [
+        named_observation(log, 0, probability=0.4),
+        named_observation(log, 10),
+        named_observation(log, 20, probability=0.4),
+    ]
     assert [naming is not None for naming in namings] == [False, True, True]
-    assert heard(log, 200, probability=0.4) is None, "it does not go on any more"
+    assert named_observation(log, 200, probability=0.4) is None, "it does not go on any more"
 
 
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=14, unique=True), st.randoms())
@@ -106,7 +119,7 @@ def test_clips_that_come_late_raise_no_second_alert_of_a_return(steps: list[int]
     """At most one alert per pause of more than a cool-down, in whatever order clips come."""
     random.shuffle(steps)  # type: ignore[attr-defined]
     log = Log()
-    alerts = sum(raised([heard(log, 400.0 * step) for step in steps]))
+    alerts = sum(raised([named_observation(log, 400.0 * step) for step in steps]))
     groups = 1 + sum(b - a > 4 for a, b in itertools.pairwise(sorted(steps)))
     assert alerts >= groups
     assert log.now.of(HERE, "0" * 8).times == groups
@@ -116,17 +129,17 @@ def test_clips_that_come_late_raise_no_second_alert_of_a_return(steps: list[int]
 def test_what_is_too_old_to_be_known_raises_no_alert() -> None:
     log = Log()
     for number in range(1, KEPT + 5):
-        heard(log, 4_000.0 * number)
+        named_observation(log, 4_000.0 * number)
     returns = log.now.of(HERE, "0" * 8)
     assert len(returns.kept) == KEPT
     assert returns.times == KEPT + 4
-    assert raised([heard(log, 1)]) == [False]
+    assert raised([named_observation(log, 1)]) == [False]
 
 
 def test_a_log_begins_with_what_is_kept_and_notes_what_changed() -> None:
     kept = Returns(3, 9, (Return(0, CLIP_MS, 2, "first", "alert"),))
     log = Log(NameLog({(HERE, "0" * 8): kept}))
-    naming = heard(log, 20)
+    naming = named_observation(log, 20)
     assert naming is not None
     assert (naming.alert, naming.raises) == ("alert", False)
     assert list(log.now.changed) == [(HERE, "0" * 8)]

@@ -107,7 +107,7 @@ def test_a_name_stands_for_one_sound_at_a_site(site: str, other: str, taken: boo
     check_room(replace(first, name="Bakery fan"), [first])
 
 
-def test_a_site_has_at_most_so_many_names() -> None:
+def test_a_site_has_a_maximum_number_of_names() -> None:
     others = [sound(number) for number in range(SITE_LIMIT)]
     check_room(others[0], others)
     check_room(sound(SITE_LIMIT, site="elsewhere"), others)
@@ -177,9 +177,9 @@ def likely(number: int, probability: float, threshold: float = 0.5) -> Likely:
     return Likely(sound(number, threshold=threshold), probability, EXAMPLE)
 
 
-def test_the_likeliest_sound_that_reaches_its_threshold_is_the_name() -> None:
-    strict, likeliest, next_best = likely(1, 0.9, threshold=0.95), likely(2, 0.8), likely(3, 0.7)
-    assert recognised([strict, likeliest, next_best]) == likeliest
+def test_the_most_likely_sound_that_reaches_its_threshold_is_the_name() -> None:
+    strict, most_likely, next_best = likely(1, 0.9, threshold=0.95), likely(2, 0.8), likely(3, 0.7)
+    assert recognised([strict, most_likely, next_best]) == most_likely
     assert recognised([strict]) is None
     assert recognised([]) is None
 

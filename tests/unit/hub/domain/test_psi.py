@@ -29,7 +29,7 @@ def test_runs_of_clips_that_are_alike_are_no_drift() -> None:
     assert np.mean(np.array(found) > 0.25) < 0.02
 
 
-def test_what_moved_is_told_and_the_further_the_more() -> None:
+def test_what_moved_is_reported_and_the_further_the_more() -> None:
     rng = np.random.default_rng(0)
     reference = counts(rng.beta(2, 5, 2_000))
     near, far = (float(psi(counts(rng.beta(a, 5, 2_000)), reference)[0]) for a in (2.5, 5.0))

@@ -1,4 +1,4 @@
-"""What comes of a sensor's clips does not depend on the order in which they come."""
+"""A sensor's history does not depend on the order in which its clips come."""
 
 import itertools
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ RULE = AlertRule(gap_s=60.0, cooldown_s=600.0, others_per_day=1e9)
 DOG = CATEGORIES.index("dog")
 
 Clip = tuple[int, float, float]
-"""Begin in seconds, presence of a dog, likeness to a past event."""
+"""Begin in seconds, presence of a dog, match probability with a past event."""
 begins = st.integers(0, 4_000)
 sure = st.tuples(begins, st.sampled_from([0.5, 0.9]), st.sampled_from([0.0, 0.5, 0.6, 0.9]))
 unsure = st.tuples(begins, st.sampled_from([0.0, 0.3, 0.4, 0.49]), st.sampled_from([0.0, 0.5]))
@@ -35,7 +35,7 @@ def found(*match_probability: float, place: str = "demo/other", at_ms: Sequence[
     return SearchResult(matches, rows)
 
 
-def heard(at_s: int, presence: float) -> Observation:
+def observation(at_s: int, presence: float) -> Observation:
     values = tuple(presence if number == DOG else 0.0 for number in range(8))
     return Observation(f"s.b.{at_s}", "demo/s", at_s * 1_000, at_s * 1_000 + 10_000, 60.0, "dB", values)
 
@@ -43,12 +43,12 @@ def heard(at_s: int, presence: float) -> Observation:
 def judged(order: Sequence[Clip]) -> tuple[History, list[Evaluation]]:
     state, answers = AlertState(), []
     for at, presence, match_probability in order:
-        answers.append(evaluate(RULE, heard(at, presence), found(match_probability), state))
+        answers.append(evaluate(RULE, observation(at, presence), found(match_probability), state))
         state = answers[-1].state.with_loaded({}, {})
     return state.history, answers
 
 
-def told(history: History) -> list[tuple[object, ...]]:
+def reported(history: History) -> list[tuple[object, ...]]:
     episodes = sorted(history.changed.values(), key=lambda e: e.opened_ms)
     return [
         (e.opened_ms, e.last_ms, e.clips, e.max_laeq, e.max_match_probability, e.peak_presence, bool(e.alert))
@@ -63,7 +63,7 @@ def test_episodes_counts_and_cool_downs_are_the_same_in_any_order_of_arrival(
 ) -> None:
     in_time, _ = judged(sorted(order))
     as_it_came, _ = judged(data.draw(st.permutations(order)))
-    assert told(as_it_came) == told(in_time)
+    assert reported(as_it_came) == reported(in_time)
     assert not as_it_came.merged.keys() & as_it_came.changed.keys()
     assert set(as_it_came.into.values()) <= as_it_came.changed.keys() | as_it_came.merged.keys()
 
@@ -117,12 +117,12 @@ def test_a_match_in_the_clips_own_episode_is_no_match(ago_s: int, counts: bool) 
 def test_an_alert_is_never_about_its_own_episode() -> None:
     state = AlertState()
     for n in range(40):
-        clip = heard(10 * n, 0.9)
+        clip = observation(10 * n, 0.9)
         similar = found(0.95, 0.93, place="demo/s", at_ms=[0, max(0, 10_000 * n - 200_000)])
         answer = evaluate(RULE, clip, similar, state)
         assert not answer.flagged
         state = answer.state
     yesterday = found(0.95, 0.9, place="demo/s", at_ms=[200_000, -86_400_000])
-    answer = evaluate(RULE, heard(400, 0.9), yesterday, state)
+    answer = evaluate(RULE, observation(400, 0.9), yesterday, state)
     assert [match.captured_ms for match, _ in answer.matches] == [-86_400_000]
     assert answer.flagged["dog"] == pytest.approx(0.9)

@@ -68,7 +68,7 @@ def test_the_first_episode_opens_a_source() -> None:
     assert sources.changed == {"s0"}
 
 
-def test_an_episode_joins_the_likeliest_source() -> None:
+def test_an_episode_joins_the_most_likely_source() -> None:
     sources = partition()
     members = filed(sources, seen("a", axis(0)), seen("b", axis(1)), seen("c", axis(0, 0.2), at_ms=5))
     assert groups(sources, members.values()) == {frozenset({"a", "c"}), frozenset({"b"})}
@@ -131,7 +131,7 @@ def test_sources_that_come_closer_become_one() -> None:
     assert sum(source.size for source in sources.sources.values()) == 14
 
 
-def test_kept_sources_become_one_only_if_a_person_says_so() -> None:
+def test_kept_sources_become_one_only_by_a_persons_verdict() -> None:
     pair = [Source(name, (Centre(name, axis(0)),), kept=True) for name in ("a", "b")]
     sources = partition(pair)
     sources.file(seen("c", axis(0)))
@@ -202,7 +202,7 @@ def test_who_is_apart_of_a_part_is_apart_of_the_whole() -> None:
     assert sources.sources[name].apart == {"s1"}
 
 
-def test_the_least_of_too_many_sources_is_given_up_but_none_that_is_kept() -> None:
+def test_the_least_of_too_many_sources_is_abandoned_but_none_that_is_kept() -> None:
     sources = partition(
         [
             Source("kept", (Centre("kept", axis(0)),), 0, kept=True),

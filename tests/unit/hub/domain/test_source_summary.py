@@ -1,4 +1,4 @@
-"""What is said of a source in a sentence."""
+"""The description of a source in a sentence."""
 
 from datetime import UTC, datetime
 
@@ -20,17 +20,17 @@ def day(at: datetime) -> str:
     return f"{at.day} {at:%B}"
 
 
-def test_a_known_source_is_told_with_how_often_since_when_and_its_rhythm() -> None:
-    told = describe_source(source(6, regularity="weekdays around 07:00"), "powered-saw", day)
-    assert told == "this powered saw, the 6th time since 3 November, weekdays around 07:00"
+def test_a_known_source_is_reported_with_how_often_since_when_and_its_rhythm() -> None:
+    reported = describe_source(source(6, regularity="weekdays around 07:00"), "powered-saw", day)
+    assert reported == "this powered saw, the 6th time since 3 November, weekdays around 07:00"
 
 
-def test_a_source_without_a_rhythm_is_told_without_one() -> None:
+def test_a_source_without_a_rhythm_is_reported_without_one() -> None:
     assert describe_source(source(2), "dog", day) == "this dog, the 2nd time since 3 November"
     assert describe_source(source(3, regularity=""), "music", day) == "this music, the 3rd time since 3 November"
 
 
-def test_a_new_source_is_told_as_new() -> None:
+def test_a_new_source_is_reported_as_new() -> None:
     assert describe_source(source(1, new=True), "machinery-impact", day) == "a machine, not detected here before"
 
 

@@ -18,7 +18,7 @@ BUSY = CategoryHistory(RNG.uniform(0.3, 0.95, 900).tolist())
 RARE = CategoryHistory(RNG.uniform(0.3, 0.95, 15).tolist())
 
 
-def learnt(days: float = 30.0, budget: float = 2.0, **records: CategoryHistory) -> dict[str, float]:
+def fitted(days: float = 30.0, budget: float = 2.0, **records: CategoryHistory) -> dict[str, float]:
     return {n: t.value for n, t in fit_thresholds(records, days, max_false_alerts_per_day=budget, start=0.5).items()}
 
 
@@ -31,18 +31,18 @@ def test_a_rare_category_keeps_the_lowest_threshold_and_a_busy_one_pays_for_itse
 
 
 def test_a_site_without_history_has_the_threshold_it_starts_with() -> None:
-    assert learnt(engine=CategoryHistory([])) == {"engine": 0.5}
+    assert fitted(engine=CategoryHistory([])) == {"engine": 0.5}
 
 
 def test_the_first_day_counts_as_a_whole_one() -> None:
-    assert learnt(days=0.01, engine=BUSY) == learnt(days=1.0, engine=BUSY)
+    assert fitted(days=0.01, engine=BUSY) == fitted(days=1.0, engine=BUSY)
 
 
 def test_verdicts_that_alerts_were_wrong_raise_the_threshold_and_right_ones_lower_it() -> None:
     wrong, right = ([(0.8, verdict)] * 10 for verdict in (False, True))
-    plain = learnt(engine=BUSY)["engine"]
-    assert learnt(engine=CategoryHistory(BUSY.match_probability, wrong))["engine"] > plain + 0.05
-    assert learnt(engine=CategoryHistory(BUSY.match_probability, right))["engine"] < plain - 0.02
+    plain = fitted(engine=BUSY)["engine"]
+    assert fitted(engine=CategoryHistory(BUSY.match_probability, wrong))["engine"] > plain + 0.05
+    assert fitted(engine=CategoryHistory(BUSY.match_probability, right))["engine"] < plain - 0.02
 
 
 def test_few_verdicts_move_little_and_many_agree_with_what_was_seen() -> None:
@@ -67,7 +67,7 @@ def test_thresholds_never_cost_more_than_the_budget_if_a_threshold_can_help_it(
     assert sum(t.false_alerts_per_day for t in made.values()) <= budget + sure * (1 - MAX_THRESHOLD) + 1e-9
 
 
-def test_a_category_that_is_too_dear_is_not_told() -> None:
+def test_a_category_that_is_too_expensive_is_not_reported() -> None:
     made = fit_thresholds({"engine": CategoryHistory([0.9] * 900)}, 30.0, max_false_alerts_per_day=2.0, start=0.5)
     assert made["engine"].value > 0.9
     assert made["engine"].alerts_per_day == 0.0

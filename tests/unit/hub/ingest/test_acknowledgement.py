@@ -12,7 +12,7 @@ def received(mid: int) -> Received:
 
 def test_a_fault_of_the_disk_or_of_ours_delays_acknowledgements_and_ends_none() -> None:
     faults: list[Exception] = [ValueError("an answer of another form"), UnavailableError("away"), TypeError("again")]
-    told: list[int] = []
+    reported: list[int] = []
 
     class Disk:
         def wait_for_disk(self) -> None:
@@ -23,14 +23,16 @@ def test_a_fault_of_the_disk_or_of_ours_delays_acknowledgements_and_ends_none() 
     durable.start()
     for mid in range(5):
         durable.put(received(mid))
-    eventually(lambda: told == [0, 1, 2, 3, 4], 30, "all are acknowledged, in order, once")
+    eventually(lambda: reported == [0, 1, 2, 3, 4], 30, "all are acknowledged, in order, once")
     assert (durable.worker.restarts, durable.worker.waits) == (2, 1)
     assert durable.stalled_s == 0.0
     durable.stop()
 
 
-def test_messages_that_wait_for_the_disk_are_told_as_stalled_and_what_is_durable_at_the_end_is_acknowledged() -> None:
-    away, told = [True], list[int]()
+def test_messages_that_wait_for_the_disk_are_reported_as_stalled_and_what_is_durable_at_the_end_is_acknowledged() -> (
+    None
+):
+    away, reported = [True], list[int]()
 
     class Disk:
         def wait_for_disk(self) -> None:
@@ -42,8 +44,8 @@ def test_messages_that_wait_for_the_disk_are_told_as_stalled_and_what_is_durable
     durable.start()
     eventually(lambda: durable.worker.waits > 0, 10, "it is tried")
     eventually(lambda: durable.stalled_s > 0.3, 10, "nothing is acknowledged")
-    assert not told
+    assert not reported
     away.clear()
     durable.stop()
-    assert told == [1]
+    assert reported == [1]
     assert durable.stalled_s == 0.0

@@ -17,14 +17,14 @@ def names(text: str) -> set[str]:
     return {sample.name for family in classic(text) for sample in family.samples}
 
 
-def test_who_takes_openmetrics_is_told_exemplars() -> None:
+def test_a_client_that_accepts_openmetrics_gets_exemplars() -> None:
     metrics = HubMetrics(CollectorRegistry())
     metrics.alert_delay.observe(0.02, exemplar("demo.street-1.boot.7"))
-    told, content_type = expose(metrics.registry, OPENMETRICS)
+    reported, content_type = expose(metrics.registry, OPENMETRICS)
     assert content_type.startswith("application/openmetrics-text; version=1.0.0")
     found = [
         sample.exemplar.labels
-        for family in openmetrics(told.decode())  # type: ignore[no-untyped-call]
+        for family in openmetrics(reported.decode())  # type: ignore[no-untyped-call]
         for sample in family.samples
         if sample.exemplar is not None
     ]
@@ -32,22 +32,22 @@ def test_who_takes_openmetrics_is_told_exemplars() -> None:
 
 
 @pytest.mark.parametrize(
-    ("accept", "told"),
+    ("accept", "reported"),
     [
         ("application/openmetrics-text;version=1.0.0;q=0.2,text/plain;version=0.0.4;q=0.9", "text/plain"),
         ("text/plain;version=1.0.0;q=0.2,application/openmetrics-text;version=1.0.0", "application/openmetrics-text"),
         ("application/openmetrics-text;q=0,*/*;q=0.1", "text/plain"),
     ],
 )
-def test_the_format_is_the_one_that_is_wanted_most(accept: str, told: str) -> None:
+def test_the_format_is_the_one_that_is_wanted_most(accept: str, reported: str) -> None:
     _, content_type = expose(HubMetrics(CollectorRegistry()).registry, accept)
-    assert content_type.startswith(told)
+    assert content_type.startswith(reported)
 
 
-def test_who_does_not_is_told_text() -> None:
-    told, content_type = expose(HubMetrics(CollectorRegistry()).registry, None)
+def test_another_client_gets_text() -> None:
+    reported, content_type = expose(HubMetrics(CollectorRegistry()).registry, None)
     assert content_type.startswith("text/plain")
-    assert "earwitness_hub_events_received_total" in names(told.decode())
+    assert "earwitness_hub_events_received_total" in names(reported.decode())
 
 
 def test_an_exemplar_is_never_too_long() -> None:

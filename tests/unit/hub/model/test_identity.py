@@ -57,7 +57,7 @@ def test_a_cosine_up_to_the_floor_is_worth_nothing_and_one_the_whole_weight() ->
 
 
 def test_an_identity_of_other_features_is_refused() -> None:
-    with pytest.raises(InvalidError, match="an identity of 12 x 128 features cannot serve"):
+    with pytest.raises(InvalidError, match="identity of 12 x 128 features cannot serve"):
         replace(checkpoint(), identity=identity(frames=12))
 
 

@@ -36,7 +36,7 @@ def test_without_calibration_figures_are_taken_at_their_word() -> None:
     )
 
 
-def test_likeness_rises_with_rank_and_with_shared_presence() -> None:
+def test_match_probability_rises_with_rank_and_with_shared_presence() -> None:
     scorer = Scorer(load(default_checkpoint(VGGISH.id)))
     made = np.repeat(matrices([0.05] * 8), 3, axis=0)
     made[:, 0, BOTH] = [0.2, 0.9, 0.9]

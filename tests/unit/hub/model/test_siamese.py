@@ -187,7 +187,7 @@ def test_frames_can_enter_several_at_a_time() -> None:
 @pytest.mark.parametrize(
     ("changes", "width"), [({}, 128), ({"tower": ()}, 48), ({"models": 8}, 1024), ({"models": 8, "tower": ()}, 48)]
 )
-def test_what_is_kept_of_a_clip_has_the_width_it_says(changes: dict[str, Any], width: int) -> None:
+def test_what_is_kept_of_a_clip_has_the_width_it_states(changes: dict[str, Any], width: int) -> None:
     config = replace(NetworkConfig(frames=12, dimension=16, frames_per_step=3), **changes)
     assert config.width == width
     assert network(config).tower(torch.randn(2, 12, 16)).shape == (2, 4, width)

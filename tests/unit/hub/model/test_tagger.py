@@ -78,7 +78,7 @@ def test_tags_are_the_presence_and_a_clip_is_most_affine_to_itself() -> None:
     assert affinities.argmax(axis=1).tolist() == list(range(6))
 
 
-def test_several_members_say_the_mean_of_what_each_says_alone() -> None:
+def test_several_members_state_the_mean_of_what_each_states_alone() -> None:
     members = [network(replace(SMALL, dropout=share)) for share in (0.0, 0.1, 0.2)]
     for number, member in enumerate(members):
         member.tagger.presence.weight.mul_(number + 1.0)
@@ -94,7 +94,7 @@ def test_several_members_say_the_mean_of_what_each_says_alone() -> None:
 def test_context_is_the_mean_of_all_steps() -> None:
     made, without = network(SMALL), network(replace(SMALL, context=False))
     rows = torch.from_numpy(VGGISH.dequantise(clips(2)))
-    # The order of the steps says nothing: neither attention nor the mean knows it.
+    # The order of the steps has no meaning: neither attention nor the mean depends on it.
     torch.testing.assert_close(made.tagger(rows.flip(1)), made.tagger(rows))
     first, last = (torch.cat([rows[:, :5], end], dim=1) for end in (rows[:, 5:], rows[:, :5]))
     hidden: list[torch.Tensor] = []

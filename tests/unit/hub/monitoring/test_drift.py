@@ -49,7 +49,7 @@ def value(metrics: HubMetrics, name: str, **labels: str) -> float | None:
     return metrics.registry.get_sample_value(f"earwitness_model_{name}", labels)
 
 
-def test_the_first_days_become_the_reference_and_what_differs_later_is_told(archive: EventStore) -> None:
+def test_the_first_days_become_the_reference_and_what_differs_later_is_reported(archive: EventStore) -> None:
     metrics = HubMetrics(CollectorRegistry())
     look = look_of(archive, metrics)
     look.run(NOON)
@@ -74,7 +74,7 @@ def test_the_first_days_become_the_reference_and_what_differs_later_is_told(arch
     assert value(metrics, "reference_events", **PSI) == 420
 
 
-def test_what_was_learnt_from_is_a_reference_at_once(archive: EventStore) -> None:
+def test_what_was_learned_from_is_a_reference_at_once(archive: EventStore) -> None:
     rng = np.random.default_rng(0)
     features = rng.integers(0, 256, (500, *VGGISH.shape), dtype=np.uint8)
     trained = Reference.from_sample(rng.random((500, 8), dtype=np.float32), features, 500)
@@ -92,7 +92,7 @@ def test_what_was_learnt_from_is_a_reference_at_once(archive: EventStore) -> Non
     assert embedding < 0.25
 
 
-def test_too_few_events_say_nothing(archive: EventStore) -> None:
+def test_too_few_events_give_no_figure(archive: EventStore) -> None:
     metrics = HubMetrics(CollectorRegistry())
     archive.add_many(some(0, 99, NOON, [0.3]))
     look = look_of(archive, metrics)

@@ -19,7 +19,7 @@ def matches(topic_filter: str, topic: str) -> bool:
     return len(wanted) == len(there) and all(w in {"+", t} for w, t in zip(wanted, there, strict=True))
 
 
-def test_heartbeats_go_where_nobody_else_listens() -> None:
+def test_heartbeats_go_where_no_one_else_listens() -> None:
     there = str(SensorTopic("heartbeat", "hub-1", "heartbeat"))
     back = str(AlertTopic("heartbeat"))
     assert back == HEARTBEAT_REPLY_TOPIC
@@ -43,7 +43,7 @@ def test_a_beat_is_a_valid_event_and_comes_back_as_a_valid_alert() -> None:
 
 
 class Recording:
-    """A look that fails as it is told."""
+    """A probe that fails as a test sets."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self.error = error

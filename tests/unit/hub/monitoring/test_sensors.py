@@ -48,7 +48,7 @@ def series(metrics: HubMetrics, name: str) -> dict[str, float]:
     return dict(samples)
 
 
-def test_a_sensor_that_is_heard_is_told_with_its_level(archive: EventStore, metrics: HubMetrics) -> None:
+def test_a_sensor_that_is_online_is_reported_with_its_level(archive: EventStore, metrics: HubMetrics) -> None:
     archive.add_many([stored(0), stored(2)])
     archive.sensors.update_state(state_of("street-1"))
     SensorProbe(archive, metrics, most=10, forget_s=DAY_S).run(RECEIVED)
@@ -60,7 +60,7 @@ def test_a_sensor_that_is_heard_is_told_with_its_level(archive: EventStore, metr
     assert series(metrics, "earwitness_sensor_last_event_timestamp_seconds") == {"street-1": RECEIVED.timestamp()}
 
 
-def test_what_a_sensor_reports_is_told_and_of_its_spool_only_while_it_is_connected(
+def test_what_a_sensor_reports_is_exported_and_of_its_spool_only_while_it_is_connected(
     archive: EventStore, metrics: HubMetrics
 ) -> None:
     end = NOON + timedelta(days=30)
@@ -96,7 +96,7 @@ def test_a_dead_sensor_does_not_stay_at_its_last_level_and_is_forgotten_in_the_e
     assert series(metrics, "earwitness_sensor_last_event_timestamp_seconds") == {}
 
 
-def test_of_too_many_sensors_the_first_by_name_are_told_heard_or_not(
+def test_of_too_many_sensors_the_first_by_name_are_exported_online_or_not(
     archive: EventStore, metrics: HubMetrics
 ) -> None:
     archive.add_many([stored(n, sensor=f"s-{n}", after_s=n) for n in range(5)])
@@ -106,7 +106,7 @@ def test_of_too_many_sensors_the_first_by_name_are_told_heard_or_not(
     assert metrics.registry.get_sample_value("earwitness_store_sensors") == 5
 
 
-def test_a_sensor_that_was_never_heard_is_there_while_it_is_ready(archive: EventStore, metrics: HubMetrics) -> None:
+def test_a_sensor_without_events_is_exported_while_it_is_ready(archive: EventStore, metrics: HubMetrics) -> None:
     archive.sensors.update_state(state_of("new"))
     archive.sensors.update_state(state_of("gone", "disconnected"))
     SensorProbe(archive, metrics, most=10, forget_s=DAY_S).run(NOON)
@@ -114,7 +114,7 @@ def test_a_sensor_that_was_never_heard_is_there_while_it_is_ready(archive: Event
     assert series(metrics, "earwitness_sensor_last_event_timestamp_seconds") == {}
 
 
-def test_without_a_store_nothing_is_told_of_any_sensor(archive: EventStore, metrics: HubMetrics) -> None:
+def test_without_a_store_nothing_is_reported_of_any_sensor(archive: EventStore, metrics: HubMetrics) -> None:
     archive.add(stored(0))
     look = SensorProbe(archive, metrics, most=10, forget_s=DAY_S)
     look.run(RECEIVED)

@@ -22,7 +22,7 @@ def metrics() -> HubMetrics:
     return HubMetrics(CollectorRegistry())
 
 
-def test_what_is_kept_and_what_waits_is_told(archive: EventStore, metrics: HubMetrics, tmp_path: Path) -> None:
+def test_what_is_kept_and_what_waits_is_reported(archive: EventStore, metrics: HubMetrics, tmp_path: Path) -> None:
     archive.add_many([stored(0), stored(1, after_s=10)])
     archive.letters.put(topic="t", payload=b"?", reason="none", received_at=NOON)
     archive.mark_processed([(stored(0).id, alert())])
@@ -37,11 +37,11 @@ def test_what_is_kept_and_what_waits_is_told(archive: EventStore, metrics: HubMe
         pipe.execute()
     folders = {"clips": tmp_path, "snapshots": tmp_path / "not-there"}
     StoreProbe(archive, metrics, folders).run(NOON)
-    told = {
+    reported = {
         name: value(metrics, f"store_{name}")
         for name in ("up", "events", "alerts", "dead_letters", "alerts_unpublished")
     }
-    assert told == {"up": 1, "events": 2, "alerts": 1, "dead_letters": 1, "alerts_unpublished": 1}
+    assert reported == {"up": 1, "events": 2, "alerts": 1, "dead_letters": 1, "alerts_unpublished": 1}
     assert value(metrics, "store_oldest_event_timestamp_seconds") == NOON.timestamp()
     assert value(metrics, "store_notification_dead_letters", channel="desk") == 1
     assert value(metrics, "store_notifications_pending", channel="desk") == 1

@@ -1,4 +1,4 @@
-"""A look at what people said."""
+"""A probe of people's verdicts."""
 
 import math
 from datetime import timedelta
@@ -19,7 +19,7 @@ def value(metrics: HubMetrics, name: str, **labels: str) -> float | None:
     return metrics.registry.get_sample_value(f"earwitness_{name}", labels)
 
 
-def test_how_sure_alerts_were_is_told_beside_how_often_they_were_right(archive: EventStore) -> None:
+def test_how_sure_alerts_were_is_reported_beside_how_often_they_were_right(archive: EventStore) -> None:
     metrics = HubMetrics(CollectorRegistry())
     stores = Stores.of(archive)
     feedback = build_feedback(stores, build_threshold_tuner(AlertsSettings(), stores))

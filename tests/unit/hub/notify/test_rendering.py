@@ -70,14 +70,14 @@ def impact() -> AlertMessage:
     )
 
 
-def test_a_named_sound_is_told_by_its_name() -> None:
-    told = {"name": "bakery fan", "name_id": "5f2c81a0", "name_probability": 0.934, "watched": True}
-    text = SHIPPED.text([impact().model_copy(update=told)])
+def test_a_named_sound_is_sent_with_its_name() -> None:
+    reported = {"name": "bakery fan", "name_id": "5f2c81a0", "name_probability": 0.934, "watched": True}
+    text = SHIPPED.text([impact().model_copy(update=reported)])
     assert text.title == "bakery fan, detected again, at demo/street-1, 07:02 (recurring)"
     assert text.body.splitlines()[1] == "93 % probability that it is the same source as an example of bakery fan"
     assert (
         "bakery fan, detected again, at demo/street-1"
-        in SHIPPED.text([impact().model_copy(update=told)], digest=True).body
+        in SHIPPED.text([impact().model_copy(update=reported)], digest=True).body
     )
 
 
@@ -117,7 +117,7 @@ def test_an_inspector_reads_which_source_it_is() -> None:
     assert "A machine, not detected here before.\n" in new.body
 
 
-def test_of_an_alert_of_which_little_is_known_just_that_is_said() -> None:
+def test_of_an_alert_of_which_little_is_known_just_that_is_stated() -> None:
     assert SHIPPED.text([alert()]) == RenderedMessage(
         title="dog at demo/street-1, 14:00",
         body="""\
@@ -128,7 +128,7 @@ https://noise.example/alerts/demo.street-1.boot.0""",
     )
 
 
-def test_a_digest_says_what_came_how_often_and_where() -> None:
+def test_a_digest_states_what_came_how_often_and_where() -> None:
     hit = impact()
     later = hit.captured_at + timedelta(hours=2)
     late = hit.model_copy(update={"captured_at": later, "event": "demo.street-1.boot.10"})
@@ -206,11 +206,11 @@ def test_whatever_is_known_there_is_a_title_of_one_line_and_nothing_odd(
 @pytest.mark.parametrize(
     ("share", "words"), [(0, "0 %"), (1, "100 %"), (0.001, "<1 %"), (0.999, ">99 %"), (0.82, "82 %")]
 )
-def test_only_what_is_certain_is_told_as_certain(share: float, words: str) -> None:
+def test_only_what_is_certain_is_sent_as_certain(share: float, words: str) -> None:
     assert percent(share) == words
 
 
-def test_places_are_told_once_each() -> None:
+def test_places_are_sent_once_each() -> None:
     assert sensor_names(["demo.a.boot.1.2", "demo.a.boot.1.3", "other/b"]) == ["demo/a", "other/b"]
 
 

@@ -47,7 +47,7 @@ def test_two_recordings_of_one_kind_are_likelier_the_same_than_two_of_two_kinds(
     assert same.match_probability["machinery-impact"] > different.match_probability["machinery-impact"]
 
 
-def test_a_comparison_tells_each_category_once(comparer: Comparer, recordings: dict[str, Path]) -> None:
+def test_a_comparison_reports_each_category_once(comparer: Comparer, recordings: dict[str, Path]) -> None:
     pair = comparer.compare(recordings["first"], recordings["other"])
     assert tuple(pair.both) == tuple(pair.match_probability) == CATEGORIES
     assert pair.matrix.shape == (8, 3)
@@ -56,7 +56,9 @@ def test_a_comparison_tells_each_category_once(comparer: Comparer, recordings: d
     assert all(0 <= value <= 1 for value in [*pair.both.values(), *pair.match_probability.values()])
 
 
-def test_a_file_that_is_no_recording_is_told(comparer: Comparer, recordings: dict[str, Path], tmp_path: Path) -> None:
+def test_a_file_that_is_no_recording_is_reported(
+    comparer: Comparer, recordings: dict[str, Path], tmp_path: Path
+) -> None:
     (tmp_path / "notes.wav").write_text("not sound")
     with pytest.raises(InvalidError, match=r"notes\.wav: no recording that can be read"):
         comparer.compare(recordings["first"], tmp_path / "notes.wav")
@@ -65,7 +67,7 @@ def test_a_file_that_is_no_recording_is_told(comparer: Comparer, recordings: dic
 
 
 def test_an_extractor_of_another_feature_space_is_refused() -> None:
-    with pytest.raises(InvalidError, match="the checkpoint is for earwitness-small-u8/1, the extractor for logmel"):
+    with pytest.raises(InvalidError, match="for earwitness-small-u8/1, the extractor for logmel"):
         Comparer(load(default_checkpoint(EARWITNESS_SMALL.id)), LogMel())
 
 

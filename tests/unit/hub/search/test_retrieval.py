@@ -60,7 +60,7 @@ def searched(by: By, event: StoredEvent = OWN) -> Match:
     return match
 
 
-def test_likeness_is_by_kind_whatever_was_asked() -> None:
+def test_match_probability_is_by_kind_whatever_was_asked() -> None:
     retrieval = Retrieval([SCORER])
     rows = [retrieval.match_probability(VGGISH.id, [searched(by)]) for by in By]
     for row in rows[1:]:
@@ -69,7 +69,7 @@ def test_likeness_is_by_kind_whatever_was_asked() -> None:
     np.testing.assert_allclose(retrieval.match_probability(VGGISH.id, [compared]), rows[0], atol=1e-3)
 
 
-def test_matches_tell_how_likely_they_are_of_the_same_source() -> None:
+def test_matches_report_how_likely_they_are_of_the_same_source() -> None:
     retrieval = Retrieval([SCORER])
     matches = [searched(by) for by in By]
     assert [match.identity for match in matches] == pytest.approx([1.0] * 3, abs=0.02)
@@ -80,7 +80,7 @@ def test_matches_tell_how_likely_they_are_of_the_same_source() -> None:
     assert identities.shape == (1, 64)
 
 
-def test_a_model_without_identities_tells_no_source_and_is_not_searched_by_it() -> None:
+def test_a_model_without_identities_reports_no_source_and_is_not_searched_by_it() -> None:
     bare = replace(load(default_checkpoint(VGGISH.id)), identity=None)
     retrieval = Retrieval([Scorer(bare)])
     retrieval.load([OWN])

@@ -1,4 +1,4 @@
-"""Settings of the ways out: what is wrong is said in words, and no secret is shown."""
+"""Settings of notification channels: errors are in words, and no secret is shown."""
 
 import json
 import re
@@ -92,7 +92,7 @@ def test_a_way_may_come_from_the_environment(tmp_path: Path, monkeypatch: pytest
         ({"colour": '"red"'}, "colour"),
     ],
 )
-def test_a_wrong_setting_is_told_by_its_name_and_without_its_value(
+def test_a_wrong_setting_is_sent_by_its_name_and_without_its_value(
     tmp_path: Path, changed: dict[str, Any], reason: str
 ) -> None:
     rows = {"url": '"https://ops.example/hidden"', **changed}
@@ -126,7 +126,7 @@ def test_a_name_belongs_to_one_way(tmp_path: Path, text: str) -> None:
         ('[notify.webhooks.ops]\nurl = "http://a"\ntemplate = "none"', "notify.webhooks.ops: template none cannot"),
     ],
 )
-def test_what_cannot_be_opened_is_told_by_its_name(tmp_path: Path, text: str, reason: str) -> None:
+def test_what_cannot_be_opened_is_sent_by_its_name(tmp_path: Path, text: str, reason: str) -> None:
     with pytest.raises(InvalidError, match=reason) as caught:
         build_channels(settings(tmp_path, text).notify, UTC, HubSettings().web.public_url)
     assert "hidden" not in str(caught.value)

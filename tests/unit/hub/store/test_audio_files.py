@@ -11,8 +11,8 @@ from tests.values import event
 
 def test_a_clip_is_kept_under_its_sensor_and_day_and_can_be_removed(tmp_path: Path) -> None:
     clips, audio = AudioFileStore(tmp_path), Flac(b"fLaC123")
-    heard = replace(event(), body=audio)
-    path = clips.save(heard, audio)
+    received = replace(event(), body=audio)
+    path = clips.save(received, audio)
     assert path == "demo/street-1/2026-06-01/demo.street-1.boot.0.flac"
     assert (tmp_path / path).read_bytes() == audio.data
     clips.remove(path)

@@ -1,4 +1,4 @@
-"""Rows of sources and their episodes say what was written, and refuse what was not."""
+"""Rows of sources and their episodes return what was written, and refuse what was not."""
 
 import numpy as np
 import pytest

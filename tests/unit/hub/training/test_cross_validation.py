@@ -1,4 +1,4 @@
-"""Sensors in folds: nobody is asked about a sensor it has learnt."""
+"""Sensors in folds: no network is asked about a sensor that it was trained on."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -66,26 +66,26 @@ def network() -> Checkpoint:
     )
 
 
-def test_what_is_fitted_never_learnt_a_sensor_that_is_searched_by(network: Checkpoint) -> None:
+def test_what_is_fitted_is_not_trained_on_a_sensor_that_is_searched_by(network: Checkpoint) -> None:
     ours = clips([f"sensor-{number % 6}" for number in range(36)])
     asked: list[set[str]] = []
-    learnt: list[set[str]] = []
+    learned: list[set[str]] = []
 
     def fit(data: Dataset) -> Checkpoint:
-        learnt.append(set(data.groups.tolist()))
+        learned.append(set(data.groups.tolist()))
         return network
 
     def watched() -> Iterator[object]:
         for part in over_folds(EmbeddedDataset(ours, {"other": ours}), fit, divisions=2):
             asked.append(set(part.benchmark.queries.groups.tolist()))
-            assert set(part.benchmark.database.groups.tolist()) == learnt[-1]
+            assert set(part.benchmark.database.groups.tolist()) == learned[-1]
             assert part.numbers is not None
             np.testing.assert_array_equal(ours.groups[part.numbers], part.benchmark.queries.groups)
             yield part
 
     found = evaluate_parts(watched())  # type: ignore[arg-type]
-    assert len(asked) == len(learnt) == 2 * FOLDS
-    assert all(not one & other for one, other in zip(asked, learnt, strict=True))
+    assert len(asked) == len(learned) == 2 * FOLDS
+    assert all(not one & other for one, other in zip(asked, learned, strict=True))
     assert found.queries == 36, "each clip counts once, though it is asked in two divisions"
     assert {row.method for row in found.rows} == {"random", "cosine", "other", "linear", "shipped", "shipped-kind"}
     assert set(found.presence) == {"other", "linear", "shipped"}
@@ -123,18 +123,18 @@ def test_each_clip_of_a_sensor_asks_once_per_division_and_others_only_answer(
     sensors: list[int], divisions: int, seed: int
 ) -> None:
     data = toy(["", *(f"sensor-{number}" for number in sensors), "fold-1"])
-    learnt: list[Dataset] = []
+    learned: list[Dataset] = []
 
     def fit(clips: Dataset) -> Checkpoint:
-        learnt.append(clips)
+        learned.append(clips)
         return toy_network()
 
     parts = list(over_folds(EmbeddedDataset(data, {}), fit, name="mine", seed=seed, divisions=divisions))
-    assert len(parts) == len(learnt) == FOLDS * divisions
+    assert len(parts) == len(learned) == FOLDS * divisions
     asked = np.concatenate([part.numbers for part in parts if part.numbers is not None])
     times = np.bincount(asked, minlength=len(data))
     assert times.tolist() == [0, *[divisions] * len(sensors), 0]
-    for part, clips in zip(parts, learnt, strict=True):
+    for part, clips in zip(parts, learned, strict=True):
         assert not set(clips.groups.tolist()) & set(part.benchmark.queries.groups.tolist())
         assert {"", "fold-1"} <= set(clips.groups.tolist())
         np.testing.assert_array_equal(clips.features, part.benchmark.database.features)
@@ -143,10 +143,10 @@ def test_each_clip_of_a_sensor_asks_once_per_division_and_others_only_answer(
 
 
 def test_divisions_begin_with_the_seed_and_go_on_with_the_next() -> None:
-    heard = EmbeddedDataset(toy([f"sensor-{number}" for number in range(10)]), {})
+    received = EmbeddedDataset(toy([f"sensor-{number}" for number in range(10)]), {})
 
     def asked(seed: int, divisions: int) -> list[set[str]]:
-        parts = over_folds(heard, lambda _: toy_network(), seed=seed, divisions=divisions)
+        parts = over_folds(received, lambda _: toy_network(), seed=seed, divisions=divisions)
         return [set(part.benchmark.queries.groups.tolist()) for part in parts]
 
     assert asked(3, 2) == asked(3, 1) + asked(4, 1)
@@ -154,9 +154,9 @@ def test_divisions_begin_with_the_seed_and_go_on_with_the_next() -> None:
 
 
 def test_the_same_seed_gives_the_same_figures_and_another_another_chance() -> None:
-    heard = EmbeddedDataset(toy([f"sensor-{number % 5}" for number in range(30)]), {})
+    received = EmbeddedDataset(toy([f"sensor-{number % 5}" for number in range(30)]), {})
     first, again, other = (
-        evaluate_parts(over_folds(heard, lambda _: toy_network(), seed=seed)).document() for seed in (1, 1, 2)
+        evaluate_parts(over_folds(received, lambda _: toy_network(), seed=seed)).document() for seed in (1, 1, 2)
     )
     assert first == again
     chance = [[row for row in found["results"] if row["method"] == "random"] for found in (first, other)]
@@ -166,19 +166,19 @@ def test_the_same_seed_gives_the_same_figures_and_another_another_chance() -> No
 def test_yardsticks_learn_the_database_and_tag_the_queries_in_their_own_space() -> None:
     queries, database = toy(["sensor-1"] * 7, 1), toy(["sensor-2"] * 20, 2)
     others = (Dataset(TOY, 255 - data.features, data.labels, data.groups) for data in (queries, database))
-    turned, learnt = others
+    turned, learned = others
     part = between(
         EmbeddedDataset(queries, {"turned": turned}),
-        EmbeddedDataset(database, {"turned": learnt}),
+        EmbeddedDataset(database, {"turned": learned}),
         {"mine": toy_network()},
     )
     np.testing.assert_array_equal(part.presence["linear"], LinearProbe.of(database).tags(queries))
-    np.testing.assert_array_equal(part.presence["turned"], LinearProbe.of(learnt).tags(turned))
+    np.testing.assert_array_equal(part.presence["turned"], LinearProbe.of(learned).tags(turned))
     assert part.presence["mine"].shape == (7, 8)
     assert "random" not in part.presence
 
 
-def test_only_networks_that_are_calibrated_are_held_to_what_they_say() -> None:
+def test_only_networks_that_are_calibrated_are_held_to_what_they_state() -> None:
     sure = Curve((0.0, 8.0), (0.0, 1.0))
     calibration = Calibration(sure, sure, sure, sure, (sure,) * 8, (sure,) * 8)
     networks = {"plain": toy_network(), "calibrated": replace(toy_network(1), calibration=calibration)}
@@ -196,21 +196,21 @@ def test_networks_of_another_space_and_folders_without_clips_are_refused() -> No
             between(queries, database, {})
 
 
-def test_recordings_are_heard_in_all_spaces_clip_by_clip(tmp_path: Path) -> None:
+def test_recordings_are_embedded_in_all_spaces_clip_by_clip(tmp_path: Path) -> None:
     rows = [",".join(["clip", "sensor_id", *CATEGORIES])]
     for number in range(3):
         soundfile.write(tmp_path / f"{number}.wav", 0.1 * np.sin(np.arange(8_000) / (number + 3)), 8_000)
         rows.append(f"{number}.wav,{number}," + ",".join("01"[number == c] for c in range(8)))
     (tmp_path / "labels.csv").write_text("\n".join(rows) + "\n")
-    brought = register_backbone(write_backbone(tmp_path, "heard-by-sensor")).space
-    heard = embed_dataset(tmp_path, DatasetReader(brought.id), {"logmel": DatasetReader(LOGMEL.id)})
-    assert heard.ours.space == brought
-    assert heard.others["logmel"].space == LOGMEL
-    last = heard.take(np.array([False, False, True]))
+    brought = register_backbone(write_backbone(tmp_path, "by-sensor")).space
+    received = embed_dataset(tmp_path, DatasetReader(brought.id), {"logmel": DatasetReader(LOGMEL.id)})
+    assert received.ours.space == brought
+    assert received.others["logmel"].space == LOGMEL
+    last = received.take(np.array([False, False, True]))
     for data in (last.ours, last.others["logmel"]):
         assert data.groups.tolist() == ["sensor-2"]
         assert data.labels.tolist() == [[0, 0, 1, 0, 0, 0, 0, 0]]
-    np.testing.assert_array_equal(last.others["logmel"].features[0], heard.others["logmel"].features[2])
+    np.testing.assert_array_equal(last.others["logmel"].features[0], received.others["logmel"].features[2])
     (tmp_path / "0.wav").unlink()
     with pytest.raises(UnavailableError, match=r"0\.wav"):
         embed_dataset(tmp_path, DatasetReader(brought.id), {})

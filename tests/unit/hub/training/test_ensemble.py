@@ -23,7 +23,7 @@ PLAN = TaggedPlan(seed=1, pretrain=Stage(1, 8, 1e-2), tune=Stage(2, 8, 1e-2), ke
 
 
 def ignore(*_: object) -> None:
-    """Progress that nobody watches."""
+    """Progress without a display."""
 
 
 def clips(count: int = 24) -> Dataset:
@@ -63,11 +63,11 @@ def equal(one: TaggingEnsemble, other: TaggingEnsemble) -> bool:
 @settings(deadline=None, max_examples=25)
 @given(st.floats(0.0, 1.0, exclude_max=True), st.integers(0, 99))
 def test_each_weight_is_drawn_back_by_the_share_that_is_kept(share: float, seed: int) -> None:
-    start, learnt = (network(number, replace(CONFIG, members=1)) for number in (seed, seed + 1))
-    before = {name: tensor.clone() for name, tensor in learnt.state_dict().items()}
+    start, learned = (network(number, replace(CONFIG, members=1)) for number in (seed, seed + 1))
+    before = {name: tensor.clone() for name, tensor in learned.state_dict().items()}
     first = {name: tensor.clone() for name, tensor in start.state_dict().items()}
-    ensemble._draw_back(learnt, start, share)
-    for name, after in learnt.state_dict().items():
+    ensemble._draw_back(learned, start, share)
+    for name, after in learned.state_dict().items():
         if after.is_floating_point():
             torch.testing.assert_close(after, (1 - share) * before[name] + share * first[name])
         else:
@@ -80,10 +80,10 @@ def test_each_member_is_drawn_back_to_its_own_start_and_not_to_anothers() -> Non
     free, kept = split_members(fitted(replace(PLAN, kept=0.0), start)), split_members(fitted(PLAN, start))
     own = split_members(start)
     assert not equal(own[0], own[1])
-    for learnt, drawn, first in zip(free, kept, own, strict=True):
+    for learned, drawn, first in zip(free, kept, own, strict=True):
         for name, tensor in tensors(drawn).items():
             if tensor.is_floating_point():
-                expected = torch.lerp(tensors(learnt)[name], tensors(first)[name], PLAN.kept)
+                expected = torch.lerp(tensors(learned)[name], tensors(first)[name], PLAN.kept)
                 torch.testing.assert_close(tensor, expected)
 
 
@@ -93,7 +93,7 @@ def test_who_has_no_epochs_stays_where_it_started() -> None:
     assert equal(fitted(still, start), start)
 
 
-def test_what_is_kept_says_nothing_without_a_start() -> None:
+def test_what_is_kept_is_no_evidence_without_a_start() -> None:
     assert equal(fitted(PLAN, None), fitted(replace(PLAN, kept=0.9), None))
 
 
@@ -145,7 +145,7 @@ def test_a_state_of_a_training_from_another_start_is_refused(tmp_path: Path) -> 
 
 @settings(deadline=None, max_examples=20)
 @given(st.integers(1, 4), st.booleans(), st.integers(0, 3), st.lists(st.integers(1, 6), min_size=1, max_size=3))
-def test_members_that_were_told_apart_give_the_same_network_side_by_side(
+def test_members_that_were_distinguished_give_the_same_network_side_by_side(
     count: int, context: bool, fine: int, trunk: list[int]
 ) -> None:
     config = replace(CONFIG, members=count, context=context, fine=fine, profile=fine, trunk=tuple(trunk))
@@ -157,7 +157,7 @@ def test_members_that_were_told_apart_give_the_same_network_side_by_side(
         torch.testing.assert_close(tensor, tensors(whole)[name])
 
 
-def test_members_told_apart_share_no_memory_with_the_network_or_each_other() -> None:
+def test_members_distinguished_share_no_memory_with_the_network_or_each_other() -> None:
     whole = network(2)
     before = {name: tensor.clone() for name, tensor in tensors(whole).items()}
     first, second = split_members(whole)

@@ -50,7 +50,7 @@ def test_evaluation_equals_the_papers_equations(seed: int, queries: int, clips: 
         assert abs(value - naive(made[0], made[1], lambda query: scores[query], s, k)) < 1e-12
 
 
-def test_queries_are_told_apart_by_kind_and_finer_labels_are_compared() -> None:
+def test_queries_are_distinguished_by_kind_and_finer_labels_are_compared() -> None:
     labels = np.zeros((3, 8), dtype=np.uint8)
     labels[0, 0] = labels[1, 1] = labels[2, 0] = labels[2, 1] = 1
     fine = np.array([[1, 0, 1], [0, 1, 0], [1, 0, 0]], dtype=np.uint8)
@@ -87,16 +87,16 @@ def test_probabilities_are_held_against_what_came_true() -> None:
     assert found.reliability["x", 7, "top"].counts.sum() == 64
     # All pairs agree on six categories at least, a clip with itself on all; matches are judged by their own curve.
     assert found.reliability["x", 7, "top"].predicted.sum() == 32
-    told = found.document()["calibration"]
-    assert {(entry["s"], entry["pairs"]) for entry in told} == {(8, "all"), (8, "top"), (7, "all"), (7, "top")}
-    assert told[0]["bins"] == [{"pairs": 64, "said": 0.5, "came": 0.125}]
+    reported = found.document()["calibration"]
+    assert {(entry["s"], entry["pairs"]) for entry in reported} == {(8, "all"), (8, "top"), (7, "all"), (7, "top")}
+    assert reported[0]["bins"] == [{"pairs": 64, "said": 0.5, "came": 0.125}]
 
 
 def test_calibration_error_by_hand() -> None:
     kept = Reliability()
     assert kept.error() == 0.0
     kept.add(np.array([0.0, 0.01, 1.0, 0.98]), np.array([False, True, True, False]))
-    # The lowest bin said .005 on average and half came true, the highest said .99.
+    # The lowest bin predicted .005 on average and half came true, the highest predicted .99.
     assert kept.error() == pytest.approx((abs(0.01 - 1) + abs(1.98 - 1)) / 4)
 
 
@@ -129,7 +129,7 @@ def test_a_clip_that_is_asked_in_several_parts_counts_once_with_the_mean_of_its_
     assert figures[8, 5, "single"] == pytest.approx(((1.0 + 0.5) / 2 + 1.0) / 2)
 
 
-def test_presence_is_told_as_auc_of_categories_that_some_queries_have_and_some_not() -> None:
+def test_presence_is_reported_as_auc_of_categories_that_some_queries_have_and_some_not() -> None:
     labels = np.zeros((4, 8), dtype=np.uint8)
     labels[:2, 0] = 1
     labels[:, 1] = 1
@@ -177,14 +177,14 @@ def part(
 def test_one_benchmark_in_parts_has_the_figures_of_the_whole(seed: int, count: int, draw: st.DataObject) -> None:
     queries, database, scores = made_up(seed, count)
     cut = draw.draw(st.integers(1, count - 1))
-    told: list[tuple[str, int]] = []
+    reported: list[tuple[str, int]] = []
     everyone = np.arange(count)
     whole = evaluate_parts([part(everyone, queries, database, scores)])
     parts = [part(asked, queries, database, scores) for asked in (everyone[:cut], everyone[cut:])]
-    found = evaluate_parts(parts, on_query=lambda method, query: told.append((method, query)))
+    found = evaluate_parts(parts, on_query=lambda method, query: reported.append((method, query)))
     assert found.rows == whole.rows
     assert found.queries == whole.queries == count
-    assert told == [("x", query) for query in range(count)]
+    assert reported == [("x", query) for query in range(count)]
 
 
 @settings(max_examples=20, deadline=None)
@@ -212,7 +212,7 @@ def test_clips_count_once_however_often_and_in_which_order_they_are_asked(seed: 
         assert (one.map, one.low, one.high, one.fine) == pytest.approx((other.map, other.low, other.high, other.fine))
 
 
-def test_finer_labels_are_averaged_per_clip_and_only_told_if_all_parts_have_them() -> None:
+def test_finer_labels_are_averaged_per_clip_and_only_reported_if_all_parts_have_them() -> None:
     labels = np.zeros((2, 8), dtype=np.uint8)
     queries = dataset(labels, np.array([[1, 0], [1, 1]], dtype=np.uint8))
     database = dataset(labels, np.array([[1, 0], [0, 1]], dtype=np.uint8))
@@ -229,7 +229,7 @@ def test_finer_labels_are_averaged_per_clip_and_only_told_if_all_parts_have_them
     assert {row.fine for row in evaluate_parts([*parts, plain]).rows} == {None}
 
 
-def test_categories_are_told_over_the_queries_of_all_parts_together() -> None:
+def test_categories_are_reported_over_the_queries_of_all_parts_together() -> None:
     labels = np.zeros((4, 8), dtype=np.uint8)
     labels[[0, 2], 0] = 1
     labels[:2, 1] = 1
@@ -240,7 +240,7 @@ def test_categories_are_told_over_the_queries_of_all_parts_together() -> None:
     for asked in (np.array([0, 1]), np.array([2, 3])):
         plain = part(asked, dataset(labels), dataset(labels), np.zeros((4, 4), np.float32))
         parts.append(Part(plain.benchmark, plain.methods, presence={"x": tagged[asked]}))
-    # Each part alone tells engines perfectly, and cannot tell of the second category, which is constant in it.
+    # Each part alone detects engines perfectly, and has no figure of the second category, which is constant in it.
     assert evaluate_parts(parts).presence == {"x": {"engine": 3 / 4, "machinery-impact": 3.5 / 4}}
     assert "presence" not in evaluate_parts([part(np.arange(4), *made_up(0, 4))]).document()
 

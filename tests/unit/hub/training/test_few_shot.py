@@ -1,4 +1,4 @@
-"""Classes from a few examples: what is drawn, and what the nearest of it says."""
+"""Classes from a few examples: what is drawn, and what the nearest of it predicts."""
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ FOLDS = ("fold-1", "fold-2", "fold-3")
 
 
 def grid(each: int, names: tuple[str, ...] = ("dog", "rain", "saw")) -> Classes:
-    """So many clips of each class in each of three folds."""
+    """A number of clips of each class in each of three folds."""
     rows = [(name, fold) for name in names for fold in FOLDS for _ in range(each)]
     return Classes(np.array([name for name, _ in rows]), np.array([fold for _, fold in rows]))
 
@@ -60,18 +60,18 @@ def test_the_nearest_is_found_as_by_looking_at_each(count: int, examples: int, q
         assert nearest_example(asked, drawn)[query] == int(np.argmax(best))
 
 
-def test_vectors_that_tell_classes_recognise_all_and_others_as_many_as_chance() -> None:
+def test_vectors_that_distinguish_classes_recognise_all_and_others_as_many_as_chance() -> None:
     classes = grid(5)
-    told = units(np.eye(3)[classes.numbers] + 0.01)
+    reported = units(np.eye(3)[classes.numbers] + 0.01)
     blind = units(np.random.default_rng(0).normal(size=(45, 8)))
     found = {
         (row.method, row.rule, row.examples, row.fold): row
-        for row in few_shot(classes, {"told": told, "blind": blind}, draws=20)
+        for row in few_shot(classes, {"labelled": reported, "blind": blind}, draws=20)
     }
     assert len(found) == 2 * 2 * 3 * 4
     for rule in ("nearest-mean", "nearest-example"):
         for examples in (1, 3, 5):
-            perfect = found["told", rule, examples, "all"]
+            perfect = found["labelled", rule, examples, "all"]
             assert (perfect.accuracy, perfect.low, perfect.high) == pytest.approx((1.0, 1.0, 1.0))
             assert found["blind", rule, examples, "all"].accuracy == pytest.approx(1 / 3, abs=0.15)
             by_fold = [found["blind", rule, examples, fold].accuracy for fold in FOLDS]
@@ -105,7 +105,7 @@ def test_the_best_match_is_of_another_fold() -> None:
     }
 
 
-def test_a_figure_says_what_it_is_of() -> None:
+def test_a_figure_states_what_it_is_of() -> None:
     row = Accuracy("x", "nearest-mean", 3, "fold-5", 0.12345, 0.1, 0.2)
     assert row.document() == {
         "method": "x",

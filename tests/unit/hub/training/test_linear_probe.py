@@ -24,7 +24,7 @@ def clips(count: int, seed: int) -> Dataset:
     return Dataset(VGGISH, features, labels, np.full(count, ""))
 
 
-def test_it_learns_what_is_linear_and_tells_it_of_clips_it_never_saw() -> None:
+def test_it_learns_what_is_linear_and_reports_it_of_clips_it_never_saw() -> None:
     tagger, fresh = LinearProbe.of(clips(300, 0)), clips(200, 1)
     tags = tagger.tags(fresh)
     assert tags.shape == (200, 8)
@@ -33,10 +33,10 @@ def test_it_learns_what_is_linear_and_tells_it_of_clips_it_never_saw() -> None:
 
 
 def test_the_same_clips_give_the_same_tagger_and_a_category_never_met_is_improbable() -> None:
-    learnt = clips(100, 2)
-    learnt.labels[:, 3] = 0
-    first, second = LinearProbe.of(learnt), LinearProbe.of(learnt)
-    np.testing.assert_array_equal(first.tags(learnt), second.tags(learnt))
+    learned = clips(100, 2)
+    learned.labels[:, 3] = 0
+    first, second = LinearProbe.of(learned), LinearProbe.of(learned)
+    np.testing.assert_array_equal(first.tags(learned), second.tags(learned))
     assert first.tags(clips(50, 3))[:, 3].max() < 0.1
 
 
@@ -50,7 +50,7 @@ def test_clips_are_ranked_by_the_expected_number_of_agreements() -> None:
 
 
 def any_clips(seed: int, count: int, values: int, space: FeatureSpace = TOY) -> Dataset:
-    """Clips of which each value is one of so many, equally far apart; labels by chance."""
+    """Clips of which each value is one of a number of values, equally far apart; labels by chance."""
     rng = np.random.default_rng(seed)
     features = rng.integers(0, values, (count, *space.shape)) * (255 // max(values - 1, 1))
     labels = rng.integers(0, 2, (count, 8), dtype=np.uint8)
@@ -59,25 +59,27 @@ def any_clips(seed: int, count: int, values: int, space: FeatureSpace = TOY) -> 
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**32), st.integers(2, 30), st.sampled_from([1, 2, 256]), st.integers(1, 20))
-def test_tags_are_probabilities_whatever_is_learnt_and_heard(seed: int, count: int, values: int, heard: int) -> None:
+def test_tags_are_probabilities_whatever_is_learned_and_embedded(
+    seed: int, count: int, values: int, received: int
+) -> None:
     tagger = LinearProbe.of(any_clips(seed, count, values))
-    tags = tagger.tags(any_clips(seed + 1, heard, 256))
-    assert tags.shape == (heard, 8)
+    tags = tagger.tags(any_clips(seed + 1, received, 256))
+    assert tags.shape == (received, 8)
     assert np.isfinite(tags).all()
     assert ((tags >= 0) & (tags <= 1)).all()
 
 
 def test_when_a_sound_comes_within_a_clip_does_not_matter() -> None:
-    learnt, fresh = any_clips(1, 40, 256), any_clips(2, 10, 256)
+    learned, fresh = any_clips(1, 40, 256), any_clips(2, 10, 256)
     turned = Dataset(TOY, fresh.features[:, ::-1], fresh.labels, fresh.groups)
-    tagger = LinearProbe.of(learnt)
+    tagger = LinearProbe.of(learned)
     np.testing.assert_allclose(tagger.tags(turned), tagger.tags(fresh), rtol=1e-9)
 
 
-def test_the_order_of_the_clips_learnt_does_not_matter() -> None:
-    learnt, fresh = any_clips(3, 60, 256), any_clips(4, 10, 256)
-    shuffled = learnt.take(np.random.default_rng(0).permutation(60))
-    np.testing.assert_allclose(LinearProbe.of(shuffled).tags(fresh), LinearProbe.of(learnt).tags(fresh), atol=1e-3)
+def test_the_order_of_the_clips_learned_does_not_matter() -> None:
+    learned, fresh = any_clips(3, 60, 256), any_clips(4, 10, 256)
+    shuffled = learned.take(np.random.default_rng(0).permutation(60))
+    np.testing.assert_allclose(LinearProbe.of(shuffled).tags(fresh), LinearProbe.of(learned).tags(fresh), atol=1e-3)
 
 
 def test_a_short_sound_counts_as_a_long_one_does_where_spaces_have_many_frames() -> None:
@@ -92,7 +94,7 @@ def test_a_short_sound_counts_as_a_long_one_does_where_spaces_have_many_frames()
     assert [auc(tags[:, c], labels[40:, c] == 1) for c in range(2)] == [1.0, 1.0]
 
 
-def test_a_single_clip_can_be_learnt() -> None:
+def test_a_single_clip_can_be_learned() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         tags = LinearProbe.of(any_clips(5, 1, 256)).tags(any_clips(6, 3, 256))

@@ -50,7 +50,7 @@ def test_the_same_evaluation_is_drawn_as_the_same_file(tmp_path: Path) -> None:
     assert drawn(tmp_path / "a.svg", first) == drawn(tmp_path / "b.svg", second)
 
 
-def test_what_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_what_cannot_be_written_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UnavailableError, match="cannot write"):
         drawn(tmp_path / "file" / "a.svg", evaluation(np.eye(8, dtype=np.uint8)))

@@ -80,7 +80,7 @@ def test_the_papers_networks_are_calibrated_if_enough_clips_are_held_out(held: i
     assert (found.calibration is not None) == (held >= recipes.FEWEST_HELD)
 
 
-def test_a_start_that_does_not_fit_is_refused_before_anything_is_learnt(tmp_path: Path) -> None:
+def test_a_start_that_does_not_fit_is_refused_before_anything_is_learned(tmp_path: Path) -> None:
     data = clips(30)
     paper = trained(data, recipes.TrainingSpec("paper", epochs=1, validation=False))
     for start in (load(default_checkpoint(LOGMEL.id)), load(default_checkpoint(VGGISH.id)), paper):

@@ -30,7 +30,7 @@ def test_probabilities_hold_for_queries_that_gave_no_curve() -> None:
     assert sum(entry["pairs"] for entry in found["reliability"]["match"]) == 400 * 10
 
 
-def test_a_match_is_less_likely_the_source_than_a_pair_of_the_same_cosine_seems_to_say() -> None:
+def test_a_match_is_less_likely_the_source_than_a_pair_of_the_same_cosine_suggests() -> None:
     pair, match = curves(*cosines(400))
     assert pair(np.array([-0.4])) < 0.01
     assert pair(np.array([0.95])) > 0.8

@@ -38,25 +38,25 @@ def untaught() -> Checkpoint:
     return Checkpoint(network.eval().requires_grad_(False), VGGISH, {"seed": 3})
 
 
-def test_a_taught_sketch_orders_events_nearly_as_the_pair_network_does(untaught: Checkpoint) -> None:
-    told: list[str] = []
-    taught = train_sketch(untaught, clips(300), SMALL, lambda what, _share: told.append(what))
-    assert taught.sketch is not None
-    assert set(told) == {"scoring", "training", "measuring"}
-    scorer = Scorer(taught)
+def test_a_trained_sketch_orders_events_nearly_as_the_pair_network_does(untaught: Checkpoint) -> None:
+    reported: list[str] = []
+    fitted = train_sketch(untaught, clips(300), SMALL, lambda what, _share: reported.append(what))
+    assert fitted.sketch is not None
+    assert set(reported) == {"scoring", "training", "measuring"}
+    scorer = Scorer(fitted)
     events, queries = (
         scorer.embed(splice_clips(clips(300), 500, np.random.default_rng(7))),
         scorer.embed(clips(300)[:20]),
     )
-    sketch = LearntSketch(taught.sketch, scorer.layout)
+    sketch = LearntSketch(fitted.sketch, scorer.layout)
     imitated = sketch.of_queries(queries) @ sketch.of_events(events).T
     half = scorer.precompute(events)
     exact = np.stack([scorer.ranks(query, half) for query in queries])
     correlation = [np.corrcoef(a, b)[0, 1] for a, b in zip(imitated, exact, strict=True)]
     assert np.mean(correlation) > 0.5
-    recall = taught.record["sketch"]["recall"]
+    recall = fitted.record["sketch"]["recall"]
     assert list(recall.values()) == sorted(recall.values())
-    assert taught.record["seed"] == 3
+    assert fitted.record["seed"] == 3
 
 
 def test_a_sketch_is_kept_in_the_checkpoint(untaught: Checkpoint, tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_too_few_clips_and_senseless_plans_are_refused(untaught: Checkpoint) -> 
         SketchConfig(steps=10, width=16, values=1)
 
 
-def test_the_command_teaches_a_checkpoint_and_tells_its_recall(untaught: Checkpoint, tmp_path: Path) -> None:
+def test_the_command_teaches_a_checkpoint_and_reports_its_recall(untaught: Checkpoint, tmp_path: Path) -> None:
     labels = np.zeros((40, len(CATEGORIES)), np.uint8)
     labels[:, 0] = 1
     np.savez(tmp_path / "features.npz", space=VGGISH.id, features=clips(40), labels=labels)

@@ -79,7 +79,7 @@ def test_one_clip_alone_has_no_others() -> None:
         Benchmark(clips(["saw"]), clips(["saw"]), own=np.array([0]))
 
 
-def test_without_a_column_of_sources_nothing_is_told_of_them() -> None:
+def test_without_a_column_of_sources_nothing_is_reported_of_them() -> None:
     data = replace(clips(["saw", "dog"]), sources=None)
     found = evaluate_parts([Part(Benchmark(data, data), {"x": lambda _query: np.zeros(2, np.float32)})])
     assert (found.recalls, found.asked, found.sources) == ([], [], {})
@@ -179,8 +179,8 @@ def test_probabilities_of_the_same_source_are_held_against_what_came_true() -> N
     assert found.sources["mine", "all"].error() == pytest.approx(0.5 - 1 / 4)
     assert found.sources["mine", "all"].came.sum() == 1
     assert found.sources["mine", "top"].predicted.sum() != 2.0, "matches are judged by a curve of their own"
-    told = [entry for entry in found.document()["calibration"] if "measure" in entry]
-    assert {(entry["method"], entry["measure"], entry["pairs"]) for entry in told} == {
+    reported = [entry for entry in found.document()["calibration"] if "measure" in entry]
+    assert {(entry["method"], entry["measure"], entry["pairs"]) for entry in reported} == {
         (method, "same-source", pairs) for method in ("mine", "mine-source") for pairs in ("all", "top")
     }
 

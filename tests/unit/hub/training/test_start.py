@@ -84,7 +84,7 @@ def test_a_start_of_another_feature_space_is_refused() -> None:
         recipes.run_training(clips(), clips(0), order, on_epoch=lambda _: None, on_step=lambda *_: None)
 
 
-def test_the_checkpoint_that_ships_is_small_calibrated_and_tells_scenes_apart() -> None:
+def test_the_checkpoint_that_ships_is_small_calibrated_and_distinguishes_scenes() -> None:
     path = default_checkpoint(EARWITNESS_SMALL.id)
     checkpoint: Checkpoint = load(path)
     assert path.stat().st_size < 3_000_000
@@ -95,6 +95,6 @@ def test_the_checkpoint_that_ships_is_small_calibrated_and_tells_scenes_apart() 
     scorer = Scorer(checkpoint)
     features = backbone.extract_many([(scene.waveform, 16_000) for scene in scenes])
     presence = scorer.presence(scorer.embed(features))
-    told = [auc(presence[:, c], labels[:, c]) for c in range(8) if 0 < labels[:, c].sum() < len(labels)]
-    assert len(told) >= 6
-    assert np.mean(told) > 0.6
+    reported = [auc(presence[:, c], labels[:, c]) for c in range(8) if 0 < labels[:, c].sum() < len(labels)]
+    assert len(reported) >= 6
+    assert np.mean(reported) > 0.6

@@ -1,4 +1,4 @@
-"""Tables of labels as spreadsheets, systems and people write them: read, or told where and why not."""
+"""Tables of labels as spreadsheets, systems and people write them: read, or refused with the place and the reason."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -64,13 +64,13 @@ def test_a_table_is_read_as_it_is_meant(folder: Path, data: str | bytes) -> None
 
 
 @pytest.mark.parametrize(
-    ("data", "told"),
+    ("data", "reported"),
     [
         (TABLE.encode("utf-16"), r"labels\.csv is UTF-16"),
         (TABLE.replace(",s,", ",Straße,").encode("cp1252"), r"labels\.csv, line 2: byte 0xdf is not UTF-8"),
         (TABLE + "\0\0", r"labels\.csv, line 5: a zero byte"),
-        (TABLE.replace(",", ";"), r"labels\.csv, line 1: its columns are separated by semicolons"),
-        (TABLE.replace(",", "\t"), r"labels\.csv, line 1: its columns are separated by tabs"),
+        (TABLE.replace(",", ";"), r"labels\.csv, line 1: .* separated by semicolons"),
+        (TABLE.replace(",", "\t"), r"labels\.csv, line 1: .* separated by tabs"),
         (TABLE[:-9], r"labels\.csv, line 4: 6 cells, the header has 10"),
         (TABLE.replace("clip,", "Clip,"), r"labels\.csv, line 1: there are no columns clip; it has Clip"),
         (TABLE.replace("c1.wav,s,0", "c1.wav,s,yes"), r"labels\.csv, line 3: engine of c1\.wav is 'yes', not 0 or 1"),
@@ -83,14 +83,14 @@ def test_a_table_is_read_as_it_is_meant(folder: Path, data: str | bytes) -> None
         (TABLE.replace("c1.wav", "../../etc/passwd"), r"line 3: cannot find"),
     ],
 )
-def test_what_is_not_understood_is_told_with_its_line(folder: Path, data: str | bytes, told: str) -> None:
-    with pytest.raises((InvalidError, UnavailableError), match=told):
+def test_what_is_not_understood_is_reported_with_its_line(folder: Path, data: str | bytes, reported: str) -> None:
+    with pytest.raises((InvalidError, UnavailableError), match=reported):
         labels(folder, data)
 
 
 @pytest.mark.parametrize("cache", [None, "kept"])
 @pytest.mark.parametrize(
-    ("spoil", "told"),
+    ("spoil", "reported"),
     [
         (lambda path: soundfile.write(path, np.zeros(0), 8_000), "no samples"),
         (lambda path: soundfile.write(path, np.full(8_000, np.nan), 8_000, subtype="FLOAT"), "not finite"),
@@ -99,11 +99,11 @@ def test_what_is_not_understood_is_told_with_its_line(folder: Path, data: str | 
     ],
 )
 def test_a_clip_that_cannot_be_used_is_named(
-    folder: Path, spoil: Callable[[Path], None], told: str, cache: str | None
+    folder: Path, spoil: Callable[[Path], None], reported: str, cache: str | None
 ) -> None:
     spoil(folder / "c1.wav")
     (folder / "labels.csv").write_text(TABLE)
-    with pytest.raises(InvalidError, match=rf"labels\.csv, line 3: .*c1\.wav: .*{told}"):
+    with pytest.raises(InvalidError, match=rf"labels\.csv, line 3: .*c1\.wav: .*{reported}"):
         load_recordings(folder, FeatureCache(LogMel(), cache=folder / cache if cache else None))
 
 
@@ -135,14 +135,14 @@ SPOILT = [
         ANNOTATIONS.replace(",-1,", ",,", 1),
         r"annotations\.csv, line 2: 1-1_small-engine_presence is '', not 0, 1 or -1",
     ),
-    (ANNOTATIONS.replace(",", ";"), r"annotations\.csv, line 1: its columns are separated by semicolons"),
+    (ANNOTATIONS.replace(",", ";"), r"annotations\.csv, line 1: .* separated by semicolons"),
     (ANNOTATIONS.encode() + b"train,1,caf\xe9.wav,7" + b",0" * 9 + b"\n", r"annotations\.csv, line 5: byte 0xe9"),
 ]
 
 
-@pytest.mark.parametrize(("data", "told"), SPOILT)
-def test_damaged_annotations_are_told_with_their_line(tmp_path: Path, data: str | bytes, told: str) -> None:
-    with pytest.raises(EarwitnessError, match=told):
+@pytest.mark.parametrize(("data", "reported"), SPOILT)
+def test_damaged_annotations_are_reported_with_their_line(tmp_path: Path, data: str | bytes, reported: str) -> None:
+    with pytest.raises(EarwitnessError, match=reported):
         read_annotations(annotations(tmp_path / "annotations.csv", data))
     ran = CliRunner().invoke(app, ["dataset", "inspect", "sonyc-ust", str(tmp_path / "annotations.csv")])
     assert ran.exit_code == 2
@@ -159,5 +159,5 @@ def test_recordings_behind_a_link_are_found(tmp_path: Path) -> None:
         soundfile.write(card / f"{number}.wav", 0.1 * np.sin(np.arange(8_000) / 8), 8_000)
     (folder / "audio").symlink_to(card)
     annotations(folder / "annotations.csv", ANNOTATIONS.replace("train,1,2.wav", "validate,1,2.wav"))
-    learnt, benchmark = load_sonyc_ust(folder, FeatureCache(LogMel()))
-    assert (len(learnt), len(benchmark.queries)) == (2, 1)
+    learned, benchmark = load_sonyc_ust(folder, FeatureCache(LogMel()))
+    assert (len(learned), len(benchmark.queries)) == (2, 1)

@@ -36,7 +36,7 @@ def equal(a: Checkpoint, b: Checkpoint) -> bool:
 
 
 def ignore(_stage: str, _number: int, _share: float) -> None:
-    """Progress that nobody watches."""
+    """Progress without a display."""
 
 
 def test_training_learns_what_pairs_share_and_keeps_its_record() -> None:
@@ -201,7 +201,7 @@ def test_sub_models_trained_together_are_those_trained_alone() -> None:
         torch.testing.assert_close(a[mine], b[mine], atol=1e-4, rtol=1e-3, msg=name)
 
 
-def test_a_level_shift_changes_what_is_learnt() -> None:
+def test_a_level_shift_changes_what_is_learned() -> None:
     data = easy(80, seed=3)
     plain, shifted = (
         train(data, SMALL, TrainingPlan(epochs=1, level_shift=n), on_epoch=lambda _: None, on_step=ignore)
@@ -234,7 +234,7 @@ def test_only_the_domain_is_set_aside_and_all_of_it_never() -> None:
         split_by_group(replace(data, domain=np.arange(100) < 1), 0.5, np.random.default_rng(0))
 
 
-def test_without_validation_everything_is_learnt_for_as_many_epochs_as_asked() -> None:
+def test_without_validation_everything_is_learned_for_as_many_epochs_as_asked() -> None:
     epochs: list[Epoch] = []
     trained = train(
         easy(60, seed=3), SMALL, TrainingPlan(epochs=2, validation=0.0), on_epoch=epochs.append, on_step=ignore

@@ -36,7 +36,7 @@ def easy(count: int, seed: int, *, outside: int = 0) -> Dataset:
 
 
 def ignore(*_: object) -> None:
-    """Progress that nobody watches."""
+    """Progress without a display."""
 
 
 def equal(a: TaggingEnsemble, b: TaggingEnsemble) -> bool:
@@ -100,9 +100,9 @@ def test_an_interrupted_training_goes_on_as_if_it_had_not_been(tmp_path: Path, l
     whole, history = fit_members(data, SMALL, PLAN, on_epoch=ignore, on_step=ignore)
     with pytest.raises(KeyboardInterrupt):
         fit_members(data, SMALL, PLAN, on_epoch=stop, on_step=ignore, state=tmp_path / "state")
-    resumed, told = fit_members(data, SMALL, PLAN, on_epoch=done.append, on_step=ignore, state=tmp_path / "state")
+    resumed, reported = fit_members(data, SMALL, PLAN, on_epoch=done.append, on_step=ignore, state=tmp_path / "state")
     assert equal(whole, resumed)
-    assert done == history == told
+    assert done == history == reported
     with pytest.raises(InvalidError, match="other data"):
         fit_members(data, SMALL, replace(PLAN, seed=9), on_epoch=ignore, on_step=ignore, state=tmp_path / "state")
 

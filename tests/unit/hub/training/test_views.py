@@ -43,7 +43,7 @@ def test_a_clip_of_one_frame_has_no_halves() -> None:
 
 @pytest.mark.parametrize("frames", [2, 3, 10])
 def test_two_views_of_one_clip_share_no_frame(frames: int) -> None:
-    space = FeatureSpace("told/1", frames, frames, 0.0, 1.0)  # each frame lights a value of its own
+    space = FeatureSpace("views/1", frames, frames, 0.0, 1.0)  # each frame lights a value of its own
     given = clips((np.eye(frames) * 255)[None].repeat(200, axis=0), space)
     first, second = Stretches(given, np.random.default_rng(1)).pairs(np.arange(200))
     lit = (first[:, :frames] > 0) & (second[:, :frames] > 0)

@@ -25,7 +25,7 @@ def clips(sources: list[str], seed: int = 0, space: FeatureSpace = TOY) -> Datas
 
 
 def identity(space: FeatureSpace = TOY, *, weight: float = 2.0, seed: int = 0) -> Identity:
-    """An identity that tells sources from their features as they are; its probabilities are the cosines."""
+    """An identity that distinguishes sources by their features as they are; its probabilities are the cosines."""
     torch.manual_seed(seed)
     network = IdentityNetwork(IdentityConfig(*space.shape, values=16))
     network.weight.fill_(weight)
@@ -36,7 +36,7 @@ def identity(space: FeatureSpace = TOY, *, weight: float = 2.0, seed: int = 0) -
 
 
 def checkpoint(space: FeatureSpace = TOY, *, known: Identity | None = None, seed: int = 0) -> Checkpoint:
-    """A network that learnt nothing, with a calibration, and an identity if one is given."""
+    """An untrained network with a calibration, and an identity if one is given."""
     torch.manual_seed(seed)
     network = TaggingEnsemble(TaggedConfig(*space.shape, trunk=(8,))).eval().requires_grad_(False)
     line = Curve((0.0, 8.0), (0.0, 1.0))

@@ -1,4 +1,4 @@
-"""Pages of lists: nothing is lost or told twice, however many items share an instant."""
+"""Pages of lists: nothing is lost or listed twice, however many items share an instant."""
 
 import pytest
 from hypothesis import given
@@ -37,12 +37,12 @@ def test_pages_hold_every_item_once_in_order(items: set[tuple[int, str]], limit:
     def fetch(n: int, before_ms: int | None) -> list[tuple[int, str]]:
         return [item for item in newest_first if before_ms is None or item[0] < before_ms][:n]
 
-    told: list[tuple[int, str]] = []
+    reported: list[tuple[int, str]] = []
     after = None
     while True:
         page, after = paginate(fetch, lambda item: Cursor(*item), limit, after)
-        told += page
+        reported += page
         if after is None:
             break
         assert len(page) == limit
-    assert told == newest_first
+    assert reported == newest_first

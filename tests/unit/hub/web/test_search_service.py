@@ -23,7 +23,7 @@ def made(
 
 
 def stating(frames: int) -> bytes:
-    """FLAC whose header states so many samples; 0 is unknown, as ffmpeg writes into a pipe."""
+    """FLAC whose header states a number of samples; 0 is unknown, as ffmpeg writes into a pipe."""
     raw = made("FLAC")
     raw[18:26] = (int.from_bytes(raw[18:26], "big") & ~((1 << 36) - 1) | frames).to_bytes(8, "big")
     raw[26:42] = bytes(16)
@@ -40,7 +40,7 @@ def unfinished() -> bytes:
 @pytest.mark.parametrize(
     "data", [stating(0), stating(24 * RATE_HZ), stating((1 << 36) - 1), unfinished(), bytes(made("WAV"))]
 )
-def test_a_recording_is_heard_whatever_its_header_states(data: bytes) -> None:
+def test_a_recording_is_read_whatever_its_header_states(data: bytes) -> None:
     waveform, rate_hz = decode_upload(data)
     assert (waveform.size, rate_hz) == (WAVE.size, RATE_HZ)
 

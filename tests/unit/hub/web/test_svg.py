@@ -1,4 +1,4 @@
-"""Geometry of drawings, and how sensors and texts are told."""
+"""Geometry of drawings, and how sensors and texts are described."""
 
 import math
 from datetime import UTC, date, datetime, timedelta
@@ -80,7 +80,7 @@ def test_a_sensor_in_one_word(state: str, ago: timedelta | None, word: str) -> N
     assert known.is_ok == (word == "online")
 
 
-def test_a_silent_sensor_that_keeps_events_says_so() -> None:
+def test_a_silent_sensor_that_keeps_events_reports_it() -> None:
     report = StoredReport(at=NOON, waiting=1_200, spool=0.1, dropped=0, certificate_end=None)
     known = sensor_status(Sensor("a/b", 1, "", None, None, "ready", "boot", report), NOON)
     assert known.text.endswith("It keeps 1,200 events.")

@@ -51,7 +51,7 @@ def test_an_id_stands_for_one_space_only(tmp_path: Path) -> None:
         register_backbone(write_backbone(tmp_path, "theirs", id=EARWITNESS_SMALL.id))
 
 
-def test_what_is_no_name_is_told_with_the_names_there_are(tmp_path: Path) -> None:
+def test_what_is_no_name_is_reported_with_the_names_there_are(tmp_path: Path) -> None:
     with pytest.raises(InvalidError, match="vggish, earwitness-small, logmel, or the path of a manifest"):
         resolve_space("yamnet")
     with pytest.raises(UnavailableError, match=r"absent\.toml"):

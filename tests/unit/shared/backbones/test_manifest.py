@@ -1,4 +1,4 @@
-"""What a description may say."""
+"""The contents that a description may have."""
 
 from pathlib import Path
 
@@ -39,10 +39,10 @@ def test_as_many_frames_as_windows_that_fit_in_a_clip(rate_hz: int, data: st.Dat
     samples = int(CLIP_S * rate_hz)
     window = data.draw(st.integers(1, samples))
     hop = data.draw(st.integers(max(1, samples // 400), 2 * samples))
-    told = described(rate_hz=rate_hz, window=window, hop=hop, dimension=1)
-    last_start = (told.frames - 1) * hop
+    reported = described(rate_hz=rate_hz, window=window, hop=hop, dimension=1)
+    last_start = (reported.frames - 1) * hop
     assert last_start + window <= samples < last_start + hop + window
-    assert told.space.shape == (told.frames, 1)
+    assert reported.space.shape == (reported.frames, 1)
 
 
 def test_the_space_keeps_id_and_range() -> None:
@@ -71,7 +71,7 @@ def test_what_cannot_be_is_refused_with_the_field(other: dict[str, object], word
         described(**other)
 
 
-def test_a_file_that_is_no_description_says_what_is_wrong(tmp_path: Path) -> None:
+def test_a_file_that_is_no_description_states_what_is_wrong(tmp_path: Path) -> None:
     path = tmp_path / "a.toml"
     with pytest.raises(UnavailableError, match=r"cannot read .*a\.toml"):
         read(path)

@@ -88,15 +88,15 @@ def test_a_model_that_is_not_the_one_described_is_refused(tmp_path: Path) -> Non
 
 def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
     (tmp_path / "words.onnx").write_text("hello")
-    told = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
+    reported = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
     with pytest.raises(InvalidError, match="is not an ONNX model"):
-        Backbone(write_backbone(tmp_path, model="words.onnx", sha256=told))
+        Backbone(write_backbone(tmp_path, model="words.onnx", sha256=reported))
 
 
 @pytest.mark.parametrize(
     ("other", "words"),
     [
-        ({"dimension": 3}, r"the model returned \[1, 2\], its manifest states \[1, 3\]"),
+        ({"dimension": 3}, r"returned \[1, 2\], its manifest states \[1, 3\]"),
         ({"window": 100}, r"the model does not take \[1, 100\]"),
     ],
 )
@@ -153,7 +153,7 @@ def test_torch_and_onnx_runtime_give_the_same_bytes() -> None:
 
 
 def _torch(sound: Waveform) -> Floats:
-    """The shipped network, built anew from the weights in its file by torch's own operations, float32 [10, 128]."""
+    """The shipped network, built again from the weights in its file by torch's own operations, float32 [10, 128]."""
     model = onnx.load(SMALL_FILE.with_suffix(".onnx"))
     constants = {one.name: numpy_helper.to_array(one) for one in model.graph.initializer}
     halves = [torch.from_numpy(array.astype(np.float32)) for array in constants.values() if array.dtype == np.float16]

@@ -1,4 +1,4 @@
-"""ONNX Runtime tells its maker nothing: no name is looked up, no file is written."""
+"""ONNX Runtime sends its maker nothing: no name is looked up, no file is written."""
 
 import ast
 import os

@@ -1,4 +1,4 @@
-"""What is said of a name that is none."""
+"""Errors about a name that is none."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from shared.settings import MqttSettings
 
 
 @pytest.mark.parametrize(
-    ("host", "said"),
+    ("host", "stated"),
     [
         ("mqtt://broker", "write the name alone, without mqtt://"),
         ("broker:1883", "and the port as mqtt.port"),
@@ -19,5 +19,5 @@ from shared.settings import MqttSettings
         ("nowhere.invalid", "the name nowhere.invalid is unknown here"),
     ],
 )
-def test_a_name_that_is_none_is_told_with_what_to_write(host: str, said: str) -> None:
-    assert said in explain_connection_failure(MqttSettings(host=host, port=1), None)
+def test_a_name_that_is_none_is_reported_with_what_to_write(host: str, stated: str) -> None:
+    assert stated in explain_connection_failure(MqttSettings(host=host, port=1), None)

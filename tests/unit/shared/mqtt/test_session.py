@@ -21,7 +21,7 @@ def test_the_range_doubles_with_every_failure() -> None:
 
 
 def test_a_wait_for_signals_ends_though_a_handler_of_the_systems_outlasts_it() -> None:
-    link = MqttSession(MqttSettings(), "anybody")
+    link = MqttSession(MqttSettings(), "some-client")
     rescue = threading.Timer(10, link.signals.put, [Disconnected("it waited for ever", 0)])
     strike = threading.Timer(0.1, os.kill, [os.getpid(), signal.SIGUSR1])
     before = signal.signal(signal.SIGUSR1, lambda *_: threading.Event().wait(0.3) and None)

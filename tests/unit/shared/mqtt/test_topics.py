@@ -32,7 +32,7 @@ def test_other_topics_are_invalid(topic: str) -> None:
         SensorTopic.parse(topic)
 
 
-def test_topics_are_spelt_as_the_contract_says() -> None:
+def test_topics_are_spelt_as_in_the_contract() -> None:
     assert str(SensorTopic("site", "street-1", "event")) == "earwitness/v1/site/street-1/event"
     assert str(AlertTopic("site")) == "earwitness/v1/site/alert"
     assert shared_event_subscription("hubs") == "$share/hubs/earwitness/v1/+/+/event"

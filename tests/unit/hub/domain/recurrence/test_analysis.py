@@ -67,7 +67,7 @@ def daily(hour: int, days: int = 30, which: Callable[[int], bool] = lambda _: Tr
     ("kind", "regularity"), [(jackhammer, "weekdays around 07:00"), (saw, "every other night around 23:00")]
 )
 def test_next_windows_of_a_rhythm_come_true_far_more_often_than_chance(kind: Kind, regularity: str) -> None:
-    said, usual, came, words, held = [], [], [], [], []
+    stated, usual, came, words, held = [], [], [], [], []
     for seed in range(12):
         spans = history(seed, 44, kind, noise)
         for days in (30, 33.4):
@@ -78,7 +78,7 @@ def test_next_windows_of_a_rhythm_come_true_far_more_often_than_chance(kind: Kin
             held.append((found.tested.windows, found.tested.hits, found.tested.expected_by_chance))
             start, end = (at.timestamp() * 1000 for at in (found.next.start, found.next.end))
             came.append(any(s.opened_ms < end and s.last_ms >= start for s in spans))
-            said.append(found.next.probability)
+            stated.append(found.next.probability)
             usual.append(found.next.base_rate)
     assert words.count(regularity) >= 0.9 * len(words)
     assert np.mean(came) >= 0.7
@@ -86,7 +86,7 @@ def test_next_windows_of_a_rhythm_come_true_far_more_often_than_chance(kind: Kin
     windows, hits, chance = np.sum(held, axis=0)
     assert hits >= 0.75 * windows
     assert chance <= 0.15 * windows
-    assert np.mean(said) == pytest.approx(np.mean(came), abs=0.15)
+    assert np.mean(stated) == pytest.approx(np.mean(came), abs=0.15)
 
 
 def test_both_at_one_place_are_foretold_and_tested_on_the_last_third() -> None:
@@ -134,7 +134,7 @@ def test_how_often_on_how_many_days_and_since_when() -> None:
     assert found.median_duration_s == 240
 
 
-def test_the_profile_is_the_share_of_hours_heard() -> None:
+def test_the_profile_is_the_share_of_hours_observed() -> None:
     spans = daily(7, 14, which=lambda d: d == 0)
     profile = look(spans, 14).profile
     assert profile.dtype == np.float32
@@ -144,13 +144,13 @@ def test_the_profile_is_the_share_of_hours_heard() -> None:
     assert not np.isnan(profile).any()
 
 
-def test_an_hour_not_heard_is_neither_active_nor_quiet() -> None:
+def test_an_hour_not_observed_is_neither_active_nor_quiet() -> None:
     spans = daily(7, 14, which=lambda d: d == 0)
     now = MONDAY + timedelta(days=14)
-    heard = hours(MONDAY, now)
+    observed = hours(MONDAY, now)
     unheard = round((MONDAY + timedelta(days=7, hours=7)).timestamp() // 3600)
     tuesdays_noon = [round((MONDAY + timedelta(days=d, hours=12)).timestamp() // 3600) for d in (1, 8)]
-    profile = summarise(spans, np.setdiff1d(heard, [unheard, *tuesdays_noon]), now, VIENNA).profile
+    profile = summarise(spans, np.setdiff1d(observed, [unheard, *tuesdays_noon]), now, VIENNA).profile
     assert profile[0, 7] == 1.0
     assert np.isnan(profile[1, 12])
     assert np.isnan(profile).sum() == 1
@@ -188,7 +188,7 @@ def test_a_clock_that_is_off_by_half_hours_is_read_right() -> None:
     assert look(spans, 30, start).regularity == "daily around 08:30"
 
 
-def test_an_empty_history_says_so() -> None:
+def test_an_empty_history_is_described_as_empty() -> None:
     found = summarise([], np.zeros(0, dtype=np.int64), MONDAY, VIENNA)
     assert (found.times, found.days, found.first_at, found.last_at) == (0, 0, None, None)
     assert (found.regularity, found.next, found.tested) == (NO_PATTERN, None, None)
@@ -231,11 +231,11 @@ def test_an_episode_cannot_end_before_it_begins() -> None:
     st.sets(st.integers(0, 400 * 24), max_size=300),
     st.sampled_from(["Europe/Vienna", "Australia/Lord_Howe", "Asia/Kathmandu", "America/St_Johns"]),
 )
-def test_any_history_gives_a_sane_pattern(drawn: list[tuple[int, int]], heard: set[int], zone: str) -> None:
+def test_any_history_gives_a_sane_pattern(drawn: list[tuple[int, int]], observed: set[int], zone: str) -> None:
     now = MONDAY + timedelta(days=300)
     first = int(MONDAY.timestamp()) // 3600
     spans = [span(MONDAY + timedelta(hours=at), minutes) for at, minutes in drawn]
-    found = summarise(spans, np.array(sorted(heard), dtype=np.int64) + first, now, ZoneInfo(zone))
+    found = summarise(spans, np.array(sorted(observed), dtype=np.int64) + first, now, ZoneInfo(zone))
     assert found.days <= found.times <= len(spans)
     share = found.profile[~np.isnan(found.profile)]
     assert ((share >= 0) & (share <= 1)).all()
@@ -253,7 +253,7 @@ def with_pauses(rng: np.random.Generator, day: datetime) -> list[Interval]:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_what_begins_at_seven_is_said_to_begin_at_seven_whatever_its_pauses(seed: int) -> None:
+def test_what_begins_at_seven_is_stated_to_begin_at_seven_whatever_its_pauses(seed: int) -> None:
     spans, now = history(seed, 30, with_pauses), MONDAY + timedelta(days=30)
     found = summarise(spans, hours(MONDAY, now), now, VIENNA, pause_ms=1_800_000)
     assert found.regularity == "weekdays around 07:00"

@@ -51,6 +51,6 @@ def test_two_days_are_no_rhythm_and_what_begins_now_is_no_evidence() -> None:
     assert at(21, 7.5, [*JACKHAMMER, *again]) == at(21, 7.5, JACKHAMMER)
 
 
-def test_without_hours_heard_it_is_silent_not_wrong() -> None:
+def test_without_hours_observed_it_is_silent_not_wrong() -> None:
     nothing = np.empty(0, dtype=np.int64)
     assert 0.0 <= attributable_fraction(JACKHAMMER, nothing, datetime(2026, 9, 28, 5, 12, tzinfo=UTC), ZONE) <= 1.0

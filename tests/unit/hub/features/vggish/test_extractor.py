@@ -20,9 +20,16 @@ from shared.errors import InvalidError, UnavailableError
 from shared.extractor import resample_clip
 from shared.feature_space import VGGISH
 from shared.synthetic_scene import make_scene
-from tests.unit.hub.features.vggish import published
 
 RATE_HZ = 16_000
+PUBLISHED = np.load(Path(__file__).parents[4] / "data" / "vggish_smoke_test.npz")
+"""Output of the official smoke test of VGGish for a 1 kHz sine, and rows of its PCA parameters to five digits.
+
+Source: terminal log of tensorflow/models `vggish_smoke_test.py`, with the published weights and PCA.
+`log_mel_first`, `log_mel_last`: three bands of the first frame, as printed. `raw`: the first embedding before PCA,
+float32 [128]; `bytes`: after PCA and quantisation, uint8 [128]; `projected`: in between, in double precision.
+`pca_means`, `pca_row_0`, `pca_row_8`: the means, the first and the ninth component.
+"""
 
 
 @pytest.fixture(scope="module")
@@ -67,8 +74,8 @@ def street(seed: int) -> Waveform:
 
 def test_the_front_end_gives_every_printed_digit_of_the_official_smoke_test() -> None:
     first = FrontEnd().log_mel(np.sin(2 * np.pi * 1_000 * np.arange(0, 3, 1 / RATE_HZ)))[0].tolist()
-    assert " ".join(f"{value:.8f}" for value in first[:3]) == published.LOG_MEL_FIRST
-    assert " ".join(f"{value:.8f}" for value in first[-3:]) == published.LOG_MEL_LAST
+    assert " ".join(f"{value:.8f}" for value in first[:3]) == str(PUBLISHED["log_mel_first"])
+    assert " ".join(f"{value:.8f}" for value in first[-3:]) == str(PUBLISHED["log_mel_last"])
 
 
 def test_three_seconds_are_three_patches() -> None:
@@ -130,24 +137,24 @@ def test_the_network_equals_the_reference_up_to_its_added_activation(
 
 
 def test_the_published_raw_embedding_gives_all_128_published_bytes() -> None:
-    projected = np.array([published.PROJECTED], dtype=np.float64)
-    assert Pca(np.eye(128), np.zeros(128)).quantised(projected)[0].tolist() == list(published.BYTES)
+    projected = PUBLISHED["projected"][None]
+    assert Pca(np.eye(128), np.zeros(128)).quantised(projected)[0].tolist() == PUBLISHED["bytes"].tolist()
 
 
 def test_published_components_project_the_published_raw_embedding_to_the_published_bytes() -> None:
     vectors = np.zeros((128, 128))
-    vectors[0], vectors[8] = published.PCA_ROW_0, published.PCA_ROW_8
-    raw = np.array([published.RAW], dtype=np.float32)
-    found = Pca(vectors, np.array(published.PCA_MEANS)).quantised(raw)[0]
-    assert (found[0], found[8]) == (published.BYTES[0], published.BYTES[8])
+    vectors[0], vectors[8] = PUBLISHED["pca_row_0"], PUBLISHED["pca_row_8"]
+    raw = PUBLISHED["raw"][None]
+    found = Pca(vectors, PUBLISHED["pca_means"]).quantised(raw)[0]
+    assert (found[0], found[8]) == tuple(PUBLISHED["bytes"][[0, 8]])
 
 
 @pytest.mark.skipif("EARWITNESS_VGGISH_PCA" not in os.environ, reason="names the published vggish_pca_params.npz")
 def test_the_published_parameters_give_all_128_published_bytes() -> None:
     with np.load(os.environ["EARWITNESS_VGGISH_PCA"]) as file:
         pca = Pca(file["pca_eigen_vectors"], file["pca_means"])
-    found = pca.quantised(np.array([published.RAW], dtype=np.float32))
-    assert found[0].tolist() == list(published.BYTES)
+    found = pca.quantised(PUBLISHED["raw"][None])
+    assert found[0].tolist() == PUBLISHED["bytes"].tolist()
 
 
 @pytest.mark.skipif("EARWITNESS_VGGISH_WEIGHTS" not in os.environ, reason="names what fetch-vggish wrote to")
@@ -155,8 +162,8 @@ def test_the_published_weights_give_the_published_bytes() -> None:
     sine = np.sin(2 * np.pi * 1_000 * np.arange(0, 10, 1 / RATE_HZ)).astype(np.float32)
     extractor = Vggish.load(Path(os.environ["EARWITNESS_VGGISH_WEIGHTS"]), torch.float32)
     found = extractor.extract(sine, RATE_HZ)[0].astype(int)
-    np.testing.assert_allclose(found, published.BYTES, atol=1)
-    assert (found == published.BYTES).sum() >= 120
+    np.testing.assert_allclose(found, PUBLISHED["bytes"], atol=1)
+    assert (found == PUBLISHED["bytes"]).sum() >= 120
 
 
 def test_quantisation_clips_scales_and_cuts_the_fraction() -> None:
@@ -230,7 +237,7 @@ def test_bfloat16_moves_bytes_a_few_steps(weights_dir: Path) -> None:
     assert np.abs(exact - short).max() < 40
 
 
-def test_weights_that_are_not_there_say_how_to_get_them(tmp_path: Path) -> None:
+def test_weights_that_are_not_there_state_how_to_get_them(tmp_path: Path) -> None:
     with pytest.raises(UnavailableError, match="earwitness-hub weights fetch vggish"):
         Vggish.load(tmp_path)
 

@@ -66,7 +66,7 @@ def test_what_the_sketch_finds_is_what_an_exact_scan_finds(scorer: Scorer) -> No
         assert [m.rank for m in quick] == pytest.approx([m.rank for m in exact], abs=0.01)
 
 
-def test_a_measurement_tells_how_many_candidates_are_needed(scorer: Scorer) -> None:
+def test_a_measurement_reports_how_many_candidates_are_needed(scorer: Scorer) -> None:
     index = filled(scorer, 3_000)
     for row in range(20):
         ranks = index.measure(Query(towers(scorer, 3_000)[row], 10))
@@ -79,14 +79,14 @@ def test_a_measurement_tells_how_many_candidates_are_needed(scorer: Scorer) -> N
     assert index.reaches[By.BOTH].candidates >= 1_000
 
 
-def test_a_scan_can_be_given_up(scorer: Scorer) -> None:
+def test_a_scan_can_be_abandoned(scorer: Scorer) -> None:
     index = filled(scorer, 300)
 
-    def give_up() -> None:
+    def abandon() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        index.measure(Query(towers(scorer, 1)[0], 10), give_up)
+        index.measure(Query(towers(scorer, 1)[0], 10), abandon)
     assert index.reaches[By.BOTH].recall() is None
 
 
@@ -113,7 +113,7 @@ def test_searching_while_events_are_added_and_removed_finds_only_whole_ones(scor
     assert len(index) == 300
 
 
-def test_all_ids_are_told(scorer: Scorer) -> None:
+def test_all_ids_are_reported(scorer: Scorer) -> None:
     index = filled(scorer, 300)
     index.remove(["s.b.7"])
     assert {event for page in index.ids() for event in page} == {f"s.b.{n}" for n in range(300)} - {"s.b.7"}

@@ -54,9 +54,9 @@ def test_an_index_from_its_snapshot_answers_as_before(tmp_path: Path, scorer: Sc
     index = filled(scorer, 100)
     assert IndexSnapshot(tmp_path, index).save() == 1
     again = MemoryIndex(scorer)
-    told: list[tuple[int, int]] = []
-    assert IndexSnapshot(tmp_path, again).load(lambda done, of: told.append((done, of))) == 100
-    assert told == [(1, 1)]
+    reported: list[tuple[int, int]] = []
+    assert IndexSnapshot(tmp_path, again).load(lambda done, of: reported.append((done, of))) == 100
+    assert reported == [(1, 1)]
     assert answers(again, scorer) == answers(index, scorer)
     assert len(answers(index, scorer)) == 50 * len(scorer.identities.ways)
     for (chunk, count), (own, _) in zip(again.chunks().values(), index.chunks().values(), strict=True):
@@ -64,7 +64,7 @@ def test_an_index_from_its_snapshot_answers_as_before(tmp_path: Path, scorer: Sc
             assert torch.equal(part[:count], theirs[:count])
 
 
-def test_a_snapshot_without_these_sketches_has_them_made_anew(tmp_path: Path, scorer: Scorer) -> None:
+def test_a_snapshot_without_these_sketches_has_them_made_again(tmp_path: Path, scorer: Scorer) -> None:
     """As of an earlier program, or of another processor."""
     snapshots = IndexSnapshot(tmp_path, index := filled(scorer, 100))
     snapshots.save()
@@ -127,7 +127,7 @@ def test_a_snapshot_of_another_network_is_not_used(tmp_path: Path, scorer: Score
     assert IndexSnapshot(tmp_path, other).load() == 0
 
 
-def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path, scorer: Scorer) -> None:
+def test_a_folder_that_cannot_be_written_is_reported(tmp_path: Path, scorer: Scorer) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UnavailableError, match="snapshot"):
         IndexSnapshot(tmp_path / "file", filled(scorer, 1)).save()

@@ -38,10 +38,10 @@ def example(frames: npt.NDArray[np.uint8], labels: Sequence[int], key: bytes = b
     video = field(1, field(1, b"video_id") + field(2, field(1, field(1, b"abc"))))
     start = field(1, field(1, b"start_time_seconds") + field(2, field(2, field(1, struct.pack("<f", 6.0)))))
     packed = field(3, field(1, b"".join(varint(label) for label in labels)))
-    said = field(1, field(1, b"labels") + field(2, packed))
+    stated = field(1, field(1, b"labels") + field(2, packed))
     embedding = b"".join(field(1, field(1, field(1, frame.tobytes()))) for frame in frames)
     lists = field(1, field(1, key) + field(2, embedding))
-    return field(1, video + start + said) + field(2, lists)
+    return field(1, video + start + stated) + field(2, lists)
 
 
 def framed(data: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""Versions of recordings, soft finer labels and quiet streets: what is learnt beside recordings as they are."""
+"""Versions of recordings, soft finer labels and quiet streets: training data beside recordings as they are."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -68,7 +68,7 @@ def test_versions_are_louder_and_quieter_and_hold_what_the_clip_holds() -> None:
     assert np.mean(np.abs(np.array(loudest) - 1_000) < 5) > 0.8
 
 
-def test_versions_of_a_recording_are_heard_once_and_are_of_that_recording(tmp_path: Path) -> None:
+def test_versions_of_a_recording_are_read_once_and_are_of_that_recording(tmp_path: Path) -> None:
     for name in "ab":
         scene = make_scene(np.random.default_rng(ord(name)), 16_000, 3.0)
         soundfile.write(tmp_path / f"{name}.wav", scene.waveform, 16_000)
@@ -110,7 +110,7 @@ def test_of_many_recordings_fewer_versions_are_made(recordings: int, each: int) 
     assert Versions().of(recordings) == 0
 
 
-def test_recordings_with_versions_are_learnt_for_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_recordings_with_versions_are_trained_on_for_longer(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, epochs in (("STARTED_PLAN", 1), ("VERSIONS_PLAN", 2)):
         plan = getattr(recipes, name)
         monkeypatch.setattr(recipes, name, replace(plan, tune=replace(plan.tune, epochs=epochs)))
@@ -149,7 +149,7 @@ def test_versions_and_soft_labels_that_do_not_fit_are_refused() -> None:
             replace(data, **changes)
 
 
-def test_training_draws_a_version_as_often_as_is_said_and_measures_the_clip_itself() -> None:
+def test_training_draws_a_version_as_often_as_is_stated_and_measures_the_clip_itself() -> None:
     clips = MixupBatchSource(dataset(8, versions=3), fine=0)
     rng = np.random.default_rng(0)
     drawn = torch.cat([clips.mixed(np.zeros(100, np.int64), rng).features for _ in range(10)])
@@ -166,13 +166,13 @@ def network(fine: int) -> TaggingEnsemble:
     return TaggingEnsemble(config).eval().requires_grad_(False)
 
 
-def test_finer_labels_that_are_not_known_are_what_the_start_says() -> None:
+def test_finer_labels_that_are_not_known_are_what_the_start_states() -> None:
     data, start = dataset(5), network(7)
     found = with_finer(data, start)
     with torch.inference_mode():
-        said = start.tagger(torch.from_numpy(EARWITNESS_SMALL.dequantise(data.features)))[:, 8:].numpy()
+        stated = start.tagger(torch.from_numpy(EARWITNESS_SMALL.dequantise(data.features)))[:, 8:].numpy()
     assert found.fine is not None
-    np.testing.assert_allclose(found.fine, said, atol=1e-3)
+    np.testing.assert_allclose(found.fine, stated, atol=1e-3)
     known = dataset(5, fine=7)
     assert with_finer(known, start) is known
     others = with_finer(dataset(5, fine=9), start).fine
@@ -194,7 +194,7 @@ def test_with_too_few_clips_to_choose_by_shift_and_weight_are_the_recipes() -> N
 
 
 def _(*_: object) -> None:
-    """Progress that nobody watches."""
+    """Progress without a display."""
 
 
 def test_quiet_streets_are_quiet_hold_nothing_and_are_the_same_again() -> None:
@@ -209,7 +209,7 @@ def test_quiet_streets_are_quiet_hold_nothing_and_are_the_same_again() -> None:
 
 
 @pytest.mark.parametrize("level_db", [-50, -55, -60, -65, -70])
-def test_the_checkpoint_that_ships_hears_no_blows_in_a_quiet_street(level_db: int) -> None:
+def test_the_checkpoint_that_ships_detects_no_blows_in_a_quiet_street(level_db: int) -> None:
     extractor = load_extractor(EARWITNESS_SMALL.id, Path())
     scorer = Scorer(load(default_checkpoint(EARWITNESS_SMALL.id)))
     features = []

@@ -29,8 +29,8 @@ def recordings(folder: Path, mark: str = "1") -> Path:
     with (folder / "labels.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, ["clip", "sensor_id", "hour", *CATEGORIES])
         writer.writeheader()
-        for name, sensor, heard in rows:
-            marks = {category: mark if category == heard else "0" for category in CATEGORIES}
+        for name, sensor, received in rows:
+            marks = {category: mark if category == received else "0" for category in CATEGORIES}
             writer.writerow({"clip": name, "sensor_id": sensor, "hour": "3", **marks})
     return folder
 
@@ -101,7 +101,7 @@ def test_audioset_trains_on_one_split_and_asks_from_the_other(
     assert np.array_equal(benchmark.queries.features, queries[[3]])
 
 
-def test_audioset_that_is_not_there_or_something_else_is_told(tmp_path: Path) -> None:
+def test_audioset_that_is_not_there_or_something_else_is_reported(tmp_path: Path) -> None:
     with pytest.raises(UnavailableError):
         load_audioset(tmp_path)
     for name in ("train", "eval_dev", "urban_benchmark"):

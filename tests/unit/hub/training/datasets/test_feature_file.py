@@ -64,8 +64,8 @@ def test_clips_of_sensors_are_the_domain_where_there_are_some() -> None:
     assert with_domain(mixed).in_domain.tolist() == [True, False, False, True]
     none = clips(["", "fold-2"])
     assert with_domain(none) is none
-    told = with_domain(mixed)
-    assert with_domain(told) is told
+    reported = with_domain(mixed)
+    assert with_domain(reported) is reported
 
 
 @settings(max_examples=15, deadline=None)
@@ -168,7 +168,7 @@ def recordings(folder: Path) -> Path:
     return folder
 
 
-def test_a_folder_of_recordings_is_heard_even_if_features_are_beside_them(tmp_path: Path) -> None:
+def test_a_folder_of_recordings_is_read_even_if_features_are_beside_them(tmp_path: Path) -> None:
     save_features(recordings(tmp_path), clips(["a"] * 9))
     assert DatasetReader(EARWITNESS_SMALL.id).training_set(tmp_path).groups.tolist() == [
         "sensor-0",
@@ -177,22 +177,22 @@ def test_a_folder_of_recordings_is_heard_even_if_features_are_beside_them(tmp_pa
     ]
 
 
-def test_features_of_all_spaces_are_kept_side_by_side_and_heard_once(tmp_path: Path) -> None:
+def test_features_of_all_spaces_are_kept_side_by_side_and_computed_once(tmp_path: Path) -> None:
     (tmp_path / "recordings").mkdir()
     folder, cache = recordings(tmp_path / "recordings"), tmp_path / "cache"
     space = register_backbone(write_backbone(tmp_path, "kept-in-cache")).space
-    heard = [DatasetReader(one, cache=cache).training_set(folder) for one in (LOGMEL.id, space.id)]
+    received = [DatasetReader(one, cache=cache).training_set(folder) for one in (LOGMEL.id, space.id)]
     kept = {path: path.stat().st_mtime_ns for path in cache.rglob("*.npy")}
     assert sorted(path.relative_to(cache).parts[0] for path in kept) == [
         *["kept-in-cache-u8-1"] * 3,
         *["logmel-22k-128-1"] * 3,
     ]
     again = [DatasetReader(one, cache=cache).training_set(folder) for one in (LOGMEL.id, space.id)]
-    for one, other in zip(heard, again, strict=True):
+    for one, other in zip(received, again, strict=True):
         np.testing.assert_array_equal(one.features, other.features)
     assert {path: path.stat().st_mtime_ns for path in cache.rglob("*.npy")} == kept
     without = DatasetReader(space.id).training_set(folder)
-    np.testing.assert_array_equal(without.features, heard[1].features)
+    np.testing.assert_array_equal(without.features, received[1].features)
 
 
 TOY = FeatureSpace("toy/1", frames=1, dimension=2, low=0.0, high=1.0)
@@ -202,8 +202,8 @@ groups = st.lists(st.sampled_from(["", "fold-1", "sensor-1", "sensor-22", "my-se
 def toy(names: list[str], domain: list[bool] | None = None) -> Dataset:
     count = len(names)
     features, labels = np.zeros((count, *TOY.shape), np.uint8), np.zeros((count, 8), np.uint8)
-    told = None if domain is None else np.array(domain, dtype=np.bool_)
-    return Dataset(TOY, features, labels, np.array(names, dtype=np.str_), domain=told)
+    reported = None if domain is None else np.array(domain, dtype=np.bool_)
+    return Dataset(TOY, features, labels, np.array(names, dtype=np.str_), domain=reported)
 
 
 @given(groups)

@@ -1,4 +1,4 @@
-"""Clips cut in two: sound before it is heard, embeddings by their frames."""
+"""Clips cut in two: sound before it is embedded, embeddings by their frames."""
 
 from pathlib import Path
 
@@ -73,7 +73,7 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_both_halves_of_a_recording_are_heard_and_kept_beside_the_whole(recordings: Path, tmp_path: Path) -> None:
+def test_both_halves_of_a_recording_are_embedded_and_kept_beside_the_whole(recordings: Path, tmp_path: Path) -> None:
     ticks: list[int] = []
     reader = DatasetReader(LOGMEL.id, cache=tmp_path, tick=lambda: ticks.append(1))
     whole = reader.training_set(recordings)
@@ -85,8 +85,8 @@ def test_both_halves_of_a_recording_are_heard_and_kept_beside_the_whole(recordin
     np.testing.assert_array_equal(found.queries.labels, whole.labels)
     waveform, rate_hz = soundfile.read(recordings / "2.wav", dtype="float32")
     middle = len(waveform) // 2
-    for heard, half in ((found.queries, waveform[:middle]), (found.database, waveform[middle:])):
-        np.testing.assert_array_equal(heard.features[2], LogMel().extract(half, rate_hz))
+    for received, half in ((found.queries, waveform[:middle]), (found.database, waveform[middle:])):
+        np.testing.assert_array_equal(received.features[2], LogMel().extract(half, rate_hz))
     again = reader.halves(recordings, ())
     np.testing.assert_array_equal(again.queries.features, found.queries.features)
     np.testing.assert_array_equal(reader.training_set(recordings).features, whole.features)

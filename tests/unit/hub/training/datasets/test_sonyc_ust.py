@@ -38,9 +38,9 @@ def annotations(path: Path, rows: Sequence[Row], coarse: Sequence[str] = COARSE)
         names = [f"{label}_presence" for label in (*FINE, *coarse)]
         table = csv.DictWriter(file, ["split", "sensor_id", "audio_filename", "annotator_id", *names], restval="0")
         table.writeheader()
-        for split, sensor, recording, annotator, heard in rows:
+        for split, sensor, recording, annotator, received in rows:
             facts = {"split": split, "sensor_id": sensor, "audio_filename": recording, "annotator_id": annotator}
-            table.writerow(facts | {f"{label}_presence": value for label, value in heard.items()})
+            table.writerow(facts | {f"{label}_presence": value for label, value in received.items()})
     return path
 
 
@@ -67,15 +67,15 @@ def test_one_annotator_is_enough_unless_the_team_agreed_and_fine_makes_coarse(tm
     assert positives(found, "train")["powered-saw"] == 1
 
 
-def test_the_training_split_is_learnt_and_the_others_ask(tmp_path: Path) -> None:
+def test_the_training_split_is_learned_and_the_others_ask(tmp_path: Path) -> None:
     annotations(tmp_path / "annotations.csv", [*EXAMPLE, ("test", "9", "d.wav", "0", {})])
     for place, name in (("audio-0", "a"), ("audio-0", "b"), ("audio-1", "c"), ("audio-1", "d")):
         (tmp_path / place).mkdir(exist_ok=True)
         soundfile.write(tmp_path / place / f"{name}.wav", 0.1 * np.sin(np.arange(8_000) / 8), 8_000)
-    learnt, benchmark = load_sonyc_ust(tmp_path, FeatureCache(LogMel()))
-    assert learnt.groups.tolist() == ["sensor-3", "sensor-5"]
-    assert learnt.fine is not None
-    assert learnt.fine.tolist() == [[0, 1, 0, 0], [0, 0, 1, 0]]
+    learned, benchmark = load_sonyc_ust(tmp_path, FeatureCache(LogMel()))
+    assert learned.groups.tolist() == ["sensor-3", "sensor-5"]
+    assert learned.fine is not None
+    assert learned.fine.tolist() == [[0, 1, 0, 0], [0, 0, 1, 0]]
     assert (len(benchmark.queries), len(benchmark.database)) == (2, 2)
     reader = DatasetReader(LOGMEL.id)
     assert len(reader.training_set(tmp_path)) == 2
@@ -102,7 +102,7 @@ def test_what_is_not_sonyc_usts_is_refused(tmp_path: Path) -> None:
         read_annotations(tmp_path / "c.csv")
 
 
-def told(path: Path) -> dict[str, int]:
+def reported(path: Path) -> dict[str, int]:
     app = typer.Typer()
     experiments.register(app)
     people = CliRunner().invoke(app, ["dataset", "inspect", "sonyc-ust", str(path)])
@@ -114,9 +114,9 @@ def told(path: Path) -> dict[str, int]:
     return {"pairs": document["pairs"]} | {split: fact["clips"] for split, fact in document["splits"].items()}
 
 
-def test_a_command_tells_clips_and_pairs(tmp_path: Path) -> None:
+def test_a_command_reports_clips_and_pairs(tmp_path: Path) -> None:
     rows: list[Row] = [("train", "1", f"{n}.wav", "1", {COARSE[n % 8]: "1"}) for n in range(40)]
-    found = told(annotations(tmp_path / "annotations.csv", [*rows, ("validate", "2", "x.wav", "1", {})]))
+    found = reported(annotations(tmp_path / "annotations.csv", [*rows, ("validate", "2", "x.wav", "1", {})]))
     assert (found["train"], found["validate"]) == (40, 1)
     assert 0 < found["pairs"] <= 40 * 39 // 2
 
@@ -125,5 +125,5 @@ def test_a_command_tells_clips_and_pairs(tmp_path: Path) -> None:
     "EARWITNESS_SONYC_ANNOTATIONS" not in os.environ, reason="needs the published annotations_v0.4.csv"
 )
 def test_the_published_annotations_load() -> None:
-    found = told(Path(os.environ["EARWITNESS_SONYC_ANNOTATIONS"]))
+    found = reported(Path(os.environ["EARWITNESS_SONYC_ANNOTATIONS"]))
     assert (found["train"], found["validate"]) == (2_351, 443)

@@ -1,4 +1,4 @@
-"""Recordings from Debian packages; how they are fetched whole is told in `test_learning`."""
+"""Recordings from Debian packages; how they are fetched whole is tested in `test_learning`."""
 
 import os
 import re
@@ -53,10 +53,10 @@ def test_the_list_is_sorted_and_of_names_that_debian_allows() -> None:
 def test_a_package_is_only_downloaded_and_nothing_is_left_but_what_was_in_it(
     archive: Path, apt: Path, tmp_path: Path
 ) -> None:
-    script(apt, f'echo "$@" > {tmp_path}/said', f"cp {archive} .")
+    script(apt, f'echo "$@" > {tmp_path}/arguments', f"cp {archive} .")
     into = fetch_packages(tmp_path / "some" / "where")
     assert into == tmp_path / "some" / "where"
-    assert (tmp_path / "said").read_text().split() == ["download", "--quiet", PACKAGE]
+    assert (tmp_path / "arguments").read_text().split() == ["download", "--quiet", PACKAGE]
     assert [path.name for path in into.iterdir()] == [PACKAGE]
     assert (into / PACKAGE / "usr" / "share" / "bark.wav").read_bytes() == b"RIFF"
 
@@ -79,14 +79,14 @@ def test_what_apt_complains_of_is_passed_on(apt: Path, tmp_path: Path) -> None:
         fetch_packages(tmp_path / "unpacked")
 
 
-def test_a_damaged_package_is_told_and_not_taken_for_unpacked(apt: Path, tmp_path: Path) -> None:
+def test_a_damaged_package_is_reported_and_not_taken_for_unpacked(apt: Path, tmp_path: Path) -> None:
     script(apt, f"echo nonsense > {PACKAGE}_1_all.deb")
     with pytest.raises(UnavailableError, match="--extract"):
         fetch_packages(tmp_path / "unpacked")
     assert not (tmp_path / "unpacked" / PACKAGE).exists()
 
 
-def test_a_machine_with_apt_but_no_dpkg_is_told_which_debian_it_takes(
+def test_a_machine_with_apt_but_no_dpkg_gets_an_error_with_the_needed_debian(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "bin").mkdir()
@@ -100,6 +100,6 @@ def test_a_machine_with_apt_but_no_dpkg_is_told_which_debian_it_takes(
 def test_nothing_is_asked_of_apt_if_all_is_there(apt: Path, tmp_path: Path) -> None:
     script(apt, "exit 1")
     (tmp_path / "unpacked" / PACKAGE).mkdir(parents=True)
-    told: list[str] = []
-    fetch_packages(tmp_path / "unpacked", told.append)
-    assert told == [PACKAGE]
+    reported: list[str] = []
+    fetch_packages(tmp_path / "unpacked", reported.append)
+    assert reported == [PACKAGE]

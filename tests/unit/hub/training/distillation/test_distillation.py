@@ -39,7 +39,7 @@ TINY = DistilPlan(blocks=2, block=160, batch=32)
 FEW = (("SCENES", 2), ("SCALED_ON", 64), ("LABELLED", 100), ("LABELLED_SCENES", 2), ("LABELLED_EMPTY", 3))
 
 
-def test_the_target_is_the_strongest_part_of_what_the_teacher_hears() -> None:
+def test_the_target_is_the_strongest_part_of_what_the_teacher_detects() -> None:
     rng = np.random.default_rng(0)
     directions = rng.standard_normal((5, 1024))
     embeddings = (rng.standard_normal((400, 5)) @ directions + 0.01 * rng.standard_normal((400, 1024))).astype(
@@ -58,10 +58,10 @@ def test_a_buffer_overwrites_the_oldest() -> None:
     for block in range(3):
         parts = (np.full((10, 96, 64), block), np.full((10, WIDTH), block), np.zeros((10, CLASSES)))
         buffer.add(*(part.astype(np.float32) for part in parts))
-    patches, target, said = buffer.draw(200, np.random.default_rng(0))
+    patches, target, stated = buffer.draw(200, np.random.default_rng(0))
     assert set(patches.flatten().tolist()) == {1.0, 2.0}
     assert torch.equal(target[:, 0], patches[:, 0, 0])
-    assert (said == 0.5).all(), "log-odds of 0 are a probability of one half"
+    assert (stated == 0.5).all(), "log-odds of 0 are a probability of one half"
 
 
 def test_a_student_learns_the_same_from_the_same_seed_and_is_kept(
@@ -107,10 +107,10 @@ def debian(tmp_path: Path, sounds: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 
 
 def test_packages_are_fetched_once_and_unpacked(debian: Path, tmp_path: Path) -> None:
-    told: list[str] = []
-    into = debian_packages.fetch_packages(tmp_path / "unpacked", told.append)
+    reported: list[str] = []
+    into = debian_packages.fetch_packages(tmp_path / "unpacked", reported.append)
     debian_packages.fetch_packages(into)
-    assert told == ["street", "yard"]
+    assert reported == ["street", "yard"]
     assert (debian / "asked").read_text().split() == ["street", "yard"]
     assert sorted(path.name for path in into.iterdir()) == ["street", "yard"]
     assert (into / "yard" / "usr" / "share" / "deep" / "0.ogg").is_file()
@@ -124,7 +124,7 @@ def test_a_package_that_apt_does_not_have_is_named(tmp_path: Path, monkeypatch: 
     assert (tmp_path / "unpacked" / "street").is_dir(), "what was had is kept"
 
 
-def test_without_apt_it_says_what_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_apt_it_states_what_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UnavailableError, match="apt-get and dpkg-deb are needed"):
         debian_packages.fetch_packages(tmp_path / "unpacked")
@@ -141,10 +141,10 @@ def test_one_command_makes_the_backbone_and_goes_on_where_it_was_stopped(
 ) -> None:
     for name, value in FEW:
         monkeypatch.setattr(pipeline, name, value)
-    work, into, told = tmp_path / "work", tmp_path / "made", list[str]()
+    work, into, reported = tmp_path / "work", tmp_path / "made", list[str]()
     work.mkdir()
     order = pipeline.Order(into, (sounds / "street",), "0")
-    description = pipeline.build_backbone(work, order, TINY, told.append)
+    description = pipeline.build_backbone(work, order, TINY, reported.append)
     backbone = Backbone(description)
     assert backbone.space == EARWITNESS_SMALL
     features = backbone.extract(np.random.default_rng(0).uniform(-1, 1, 160_000).astype(np.float32), 16_000)
@@ -154,16 +154,16 @@ def test_one_command_makes_the_backbone_and_goes_on_where_it_was_stopped(
     assert mixtures.fine is not None
     assert mixtures.fine.shape == (105, CLASSES)
     assert 0 < mixtures.labels.mean() < 1
-    assert any("block 2 of 2" in line for line in told)
+    assert any("block 2 of 2" in line for line in reported)
     before, again = description.read_bytes(), list[str]()
     assert pipeline.build_backbone(work, order, TINY, again.append).read_bytes() == before
     assert not any("block" in line or "read" in line or "unpacked" in line for line in again)
 
 
-def test_the_command_tells_what_it_needs() -> None:
-    told = CliRunner(env={"COLUMNS": "100"}).invoke(app, ["backbone", "distill", "--help"])
-    assert told.exit_code == 0
-    assert "an hour on two cores" in told.stdout
+def test_the_command_reports_what_it_needs() -> None:
+    reported = CliRunner(env={"COLUMNS": "100"}).invoke(app, ["backbone", "distill", "--help"])
+    assert reported.exit_code == 0
+    assert "an hour on two cores" in reported.stdout
     assert CliRunner().invoke(app, ["backbone", "distill"]).exit_code == 2
 
 
@@ -182,13 +182,13 @@ def test_a_buffer_draws_only_what_was_put_in() -> None:
     buffer.add(
         np.ones((5, 96, 64), np.float32), np.ones((5, WIDTH), np.float32), np.full((5, CLASSES), 20, np.float32)
     )
-    patches, target, said = buffer.draw(300, np.random.default_rng(0))
-    assert (patches.shape, target.shape, said.shape) == ((300, 96, 64), (300, WIDTH), (300, CLASSES))
-    assert patches.dtype == target.dtype == said.dtype == torch.float32
+    patches, target, stated = buffer.draw(300, np.random.default_rng(0))
+    assert (patches.shape, target.shape, stated.shape) == ((300, 96, 64), (300, WIDTH), (300, CLASSES))
+    assert patches.dtype == target.dtype == stated.dtype == torch.float32
     assert (patches == 1).all()
     assert (target == 1).all()
-    assert (said > 0.999).all()
-    assert (said <= 1.0).all()
+    assert (stated > 0.999).all()
+    assert (stated <= 1.0).all()
 
 
 def test_the_target_keeps_the_components_that_vary_most_in_order() -> None:
@@ -203,7 +203,7 @@ def test_the_target_keeps_the_components_that_vary_most_in_order() -> None:
     assert target.kept == pytest.approx(variances / embeddings.astype(np.float64).var(axis=0).sum(), rel=1e-3)
 
 
-def test_a_student_that_was_kept_is_ready_to_be_used_and_tells_its_plan(tmp_path: Path) -> None:
+def test_a_student_that_was_kept_is_ready_to_be_used_and_reports_its_plan(tmp_path: Path) -> None:
     save_student(tmp_path / "s.safetensors", Student(), TINY)
     found = load_student(tmp_path / "s.safetensors")
     assert not found.training
@@ -230,7 +230,7 @@ def test_what_other_arguments_made_is_not_gone_on_with(
             pipeline.build_backbone(work, pipeline.Order(tmp_path, folders, leave_out), TINY, lambda _: None)
 
 
-def test_a_folder_without_recordings_is_told_before_anything_is_fetched(tmp_path: Path) -> None:
+def test_a_folder_without_recordings_is_reported_before_anything_is_fetched(tmp_path: Path) -> None:
     with pytest.raises(InvalidError, match="no recordings in"):
         pipeline.build_backbone(tmp_path / "work", pipeline.Order(tmp_path, (tmp_path,)), TINY, lambda _: None)
     assert not (tmp_path / "work").exists()

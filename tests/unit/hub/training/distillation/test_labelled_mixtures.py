@@ -34,7 +34,7 @@ def even(mixer: Mixer) -> npt.NDArray[np.float64]:
     return np.full(len(mixer.bank.starts), 1 / len(mixer.bank.starts))
 
 
-def test_clips_are_of_our_feature_space_and_labelled_with_what_the_teacher_hears(
+def test_clips_are_of_our_feature_space_and_labelled_with_what_the_teacher_detects(
     mixer: Mixer, odds: Odds, teacher: Teacher
 ) -> None:
     seen: list[npt.NDArray[np.float32]] = []
@@ -54,10 +54,10 @@ def test_clips_are_of_our_feature_space_and_labelled_with_what_the_teacher_hears
     (patches,) = seen
     assert patches.shape == (1000, 96, 64)
     np.testing.assert_array_equal(data.features[7], embed(patches[70:80]))
-    said = teacher.predict(patches[70:80])[1]
-    np.testing.assert_array_equal(data.labels[7], teacher.categories(said).max(axis=0) > PRESENT)
+    stated = teacher.predict(patches[70:80])[1]
+    np.testing.assert_array_equal(data.labels[7], teacher.categories(stated).max(axis=0) > PRESENT)
     assert data.fine is not None
-    np.testing.assert_allclose(data.fine[7], probabilities(said).max(axis=0), atol=1e-3)
+    np.testing.assert_allclose(data.fine[7], probabilities(stated).max(axis=0), atol=1e-3)
 
     again = label_mixtures(mixer, even(mixer), odds, Labeller(EARWITNESS_SMALL, teacher, embed), count=100, seed=0)
     np.testing.assert_array_equal(again.features, data.features)
@@ -97,7 +97,7 @@ def test_log_odds_kept_at_half_precision_are_taken(teacher: Teacher) -> None:
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 30))
-def test_a_moment_is_sought_for_a_category_only_if_it_is_heard_in_it(seed: int, moments: int) -> None:
+def test_a_moment_is_sought_for_a_category_only_if_it_is_detected_in_it(seed: int, moments: int) -> None:
     rng = np.random.default_rng(seed)
     drawn = rng.dirichlet(np.ones(moments))
     scores = rng.random((moments, COUNT)).astype(np.float32) ** 3
@@ -105,9 +105,9 @@ def test_a_moment_is_sought_for_a_category_only_if_it_is_heard_in_it(seed: int, 
     assert chances.shape == (COUNT + 1, moments)
     np.testing.assert_allclose(chances.sum(axis=1), 1.0, atol=1e-9)
     np.testing.assert_array_equal(chances[COUNT], drawn)
-    for row, heard in zip(chances[:COUNT], (scores > PRESENT).T, strict=True):
-        if heard.any():
-            assert (row[~heard] == 0.0).all()
+    for row, received in zip(chances[:COUNT], (scores > PRESENT).T, strict=True):
+        if received.any():
+            assert (row[~received] == 0.0).all()
         else:
             np.testing.assert_array_equal(row, drawn)
 

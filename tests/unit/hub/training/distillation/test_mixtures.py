@@ -40,7 +40,7 @@ def test_the_same_draws_mix_the_same_and_others_differ(bank: SpectrogramBank) ->
     assert np.abs(first - other).mean() > 0.1
 
 
-def test_the_same_moments_are_never_heard_the_same_way_twice(bank: SpectrogramBank) -> None:
+def test_the_same_moments_are_never_embedded_the_same_way_twice(bank: SpectrogramBank) -> None:
     rows = np.repeat(chosen(bank, 1), 40, axis=0)
     mixed = mix(bank, rows, np.random.default_rng(0))
     levels = mixed.mean(axis=(1, 2))
@@ -53,9 +53,9 @@ def test_what_is_mixed_from_silence_is_faint_or_a_bed_of_noise(bank: Spectrogram
         np.full((200, 64), SILENCE, np.float16), np.arange(80), np.zeros(80, np.int64), ("silence",)
     )
     quiet = mix(silent, np.zeros((200, SOURCES), np.int64), np.random.default_rng(0)).mean(axis=(1, 2))
-    heard = mix(bank, chosen(bank, 200), np.random.default_rng(0)).mean(axis=(1, 2))
+    received = mix(bank, chosen(bank, 200), np.random.default_rng(0)).mean(axis=(1, 2))
     assert 0.25 < (quiet < SILENCE + 3.0).mean() < 0.6, "four of ten have no bed"
-    assert quiet.mean() < heard.mean() - 0.5
+    assert quiet.mean() < received.mean() - 0.5
 
 
 def test_an_equaliser_and_a_level_change_a_steady_sound_by_band_alone() -> None:
@@ -78,22 +78,22 @@ def test_a_source_is_shifted_in_pitch_and_stretched(monkeypatch: pytest.MonkeyPa
     frames = np.full((WINDOW, 64), SILENCE, np.float16)
     frames[50:60, 30] = 0.0
     beep = SpectrogramBank(frames, np.zeros(1, np.int64), np.zeros(1, np.int64), ("beep",))
-    heard = _changed(beep, np.zeros(400, np.int64), np.random.default_rng(0), 96) > -1.0
-    assert {int(band) for patch in heard for band in np.flatnonzero(patch.any(axis=0))} == set(range(27, 34))
-    lengths = heard.any(axis=2).sum(axis=1)
+    received = _changed(beep, np.zeros(400, np.int64), np.random.default_rng(0), 96) > -1.0
+    assert {int(band) for patch in received for band in np.flatnonzero(patch.any(axis=0))} == set(range(27, 34))
+    lengths = received.any(axis=2).sum(axis=1)
     assert {int(length) for length in lengths} >= {9, 10, 11}
     assert 8 <= lengths.min() <= lengths.max() <= 13
-    begins = heard.any(axis=2).argmax(axis=1)
+    begins = received.any(axis=2).argmax(axis=1)
     assert np.ptp(begins) > 15, "it begins at any time"
 
 
 def test_a_room_adds_a_tail_and_takes_nothing_away() -> None:
     clap = np.zeros((300, 96, 64), np.float32)
     clap[:, 10] = 1.0
-    heard = _reverberated(clap.copy(), np.random.default_rng(0))
-    assert (heard >= clap).all()
-    np.testing.assert_array_equal(heard[:, :11], clap[:, :11])
-    tails = heard[:, 11:, 0]
+    received = _reverberated(clap.copy(), np.random.default_rng(0))
+    assert (received >= clap).all()
+    np.testing.assert_array_equal(received[:, :11], clap[:, :11])
+    tails = received[:, 11:, 0]
     echoing = tails.any(axis=1)
     assert echoing.mean() == pytest.approx(mixtures.REVERBERATION_ODDS, abs=0.1)
     assert (np.diff(tails[echoing], axis=1) < 0.0).all(), "it decays"

@@ -31,7 +31,7 @@ from shared.feature_space import EARWITNESS_SMALL, FeatureSpace
 
 Floats = npt.NDArray[np.float32]
 
-HEARD = SAMPLES - 112
+DETECTED = SAMPLES - 112
 """Samples of a window that reach the network."""
 
 
@@ -51,7 +51,7 @@ def patches(windows: Floats) -> torch.Tensor:
 
 @pytest.fixture(scope="module")
 def student(patches: torch.Tensor) -> Student:
-    """Untrained, but its layers have heard these patches, and its values lie around zero as those of a trained one.
+    """Untrained, but its layers have seen these patches, and its values lie around zero as those of a trained one.
 
     Otherwise most bytes would be 0 or 255, and any two networks would agree on them.
     """
@@ -129,7 +129,7 @@ def test_the_front_end_in_the_graph_is_that_of_the_teacher(windows: Floats, patc
     np.testing.assert_allclose(run(made, windows), patches.numpy(), atol=2e-3)
 
 
-def test_windows_are_heard_alike_alone_and_together(description: Path, windows: Floats) -> None:
+def test_windows_are_embedded_alike_alone_and_together(description: Path, windows: Floats) -> None:
     model = description.with_suffix(".onnx")
     together = run(model, windows[:5])
     alone = np.concatenate([run(model, window[None]) for window in windows[:5]])
@@ -137,21 +137,21 @@ def test_windows_are_heard_alike_alone_and_together(description: Path, windows: 
     np.testing.assert_allclose(together, alone, atol=1e-4)
 
 
-def test_what_lies_behind_the_last_frame_is_not_heard(description: Path, windows: Floats) -> None:
+def test_what_lies_behind_the_last_frame_is_not_embedded(description: Path, windows: Floats) -> None:
     model, other = description.with_suffix(".onnx"), windows[:3].copy()
-    other[:, HEARD:] = 0.9
+    other[:, DETECTED:] = 0.9
     np.testing.assert_array_equal(run(model, other), run(model, windows[:3]))
-    other[:, HEARD - HOP : HEARD] = 0.9
+    other[:, DETECTED - HOP : DETECTED] = 0.9
     assert np.abs(run(model, other) - run(model, windows[:3])).max() > 0.01
 
 
 def test_the_description_is_read_back_and_names_exactly_this_file(description: Path) -> None:
-    told = read(description)
-    model = description.parent / told.model
+    reported = read(description)
+    model = description.parent / reported.model
     assert description.name == "earwitness-small.toml"
-    assert told.space == EARWITNESS_SMALL
-    assert (told.rate_hz, told.window, told.hop) == (RATE_HZ, SAMPLES, PATCH * HOP)
-    assert told.sha256 == hashlib.sha256(model.read_bytes()).hexdigest()
+    assert reported.space == EARWITNESS_SMALL
+    assert (reported.rate_hz, reported.window, reported.hop) == (RATE_HZ, SAMPLES, PATCH * HOP)
+    assert reported.sha256 == hashlib.sha256(model.read_bytes()).hexdigest()
 
 
 def test_the_same_student_makes_the_same_file(
@@ -183,7 +183,7 @@ def test_a_multiple_of_the_factors_is_a_multiple_of_what_is_given(
     np.testing.assert_allclose(run(doubled, windows[:9]), expected, atol=1e-3)
 
 
-def test_a_place_that_cannot_be_written_to_is_told(student: Student, factors: Floats, tmp_path: Path) -> None:
+def test_a_place_that_cannot_be_written_to_is_reported(student: Student, factors: Floats, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UnavailableError, match="cannot write to"):
         export(student, factors, tmp_path / "file" / "made")

@@ -1,4 +1,4 @@
-"""Steps of making the backbone; that they make one together is told in `test_learning`."""
+"""Steps of making the backbone; that they make one together is tested in `test_learning`."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ FEW = (("SCENES", 1), ("SCALED_ON", 32), ("LABELLED", 100), ("LABELLED_SCENES", 
 
 
 class Counting(Teacher):
-    """Counts what it is asked to hear."""
+    """Counts what it is asked to embed."""
 
     def __init__(self, path: Path) -> None:
         self.asked: list[int] = []
@@ -49,17 +49,17 @@ def unpacked(tmp_path: Path, sounds: Path, monkeypatch: pytest.MonkeyPatch) -> P
 
 
 def test_the_bank_is_of_packages_then_folders_then_scenes(unpacked: Path, sounds: Path) -> None:
-    told: list[str] = []
-    bank = pipeline._bank(unpacked, pipeline._recordings([sounds / "yard"], ""), 1500, None, 0, told.append)
+    reported: list[str] = []
+    bank = pipeline._bank(unpacked, pipeline._recordings([sounds / "yard"], ""), 1500, None, 0, reported.append)
     assert bank.origins == ("street", "yard", "scenes")
-    assert told == ["unpacked street", "read street", "read yard", "read scenes"]
+    assert reported == ["unpacked street", "read street", "read yard", "read scenes"]
 
 
-def test_recordings_that_are_to_be_left_out_are_not_heard(unpacked: Path, sounds: Path) -> None:
+def test_recordings_that_are_to_be_left_out_are_not_embedded(unpacked: Path, sounds: Path) -> None:
     bank = pipeline._bank(unpacked, pipeline._recordings([sounds / "yard"], "0"), 1500, None, 0, lambda _: None)
-    heard = np.bincount(bank.origin)
+    received = np.bincount(bank.origin)
     # Three recordings of the package, whatever their names; 1 and 2 of two formats in the folder.
-    assert heard[1] * 3 == heard[0] * 4
+    assert received[1] * 3 == received[0] * 4
 
 
 def test_a_folder_of_which_nothing_is_left_is_named(sounds: Path, tmp_path: Path) -> None:
@@ -73,29 +73,29 @@ def test_a_folder_of_which_nothing_is_left_is_named(sounds: Path, tmp_path: Path
 
 def test_a_bank_that_is_kept_is_not_gathered_again(unpacked: Path, bank: SpectrogramBank) -> None:
     bank.save(unpacked / "bank.npz")
-    told: list[str] = []
-    found = pipeline._bank(unpacked, {}, 1500, None, 9, told.append)
+    reported: list[str] = []
+    found = pipeline._bank(unpacked, {}, 1500, None, 9, reported.append)
     np.testing.assert_array_equal(found.frames, bank.frames)
-    assert told == []
+    assert reported == []
 
 
-def test_the_teacher_hears_every_moment_once_block_by_block(
+def test_the_teacher_embeds_every_moment_once_block_by_block(
     mixer: Mixer, described: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pipeline, "_BLOCK", 30)
-    counting, told = Counting(described), list[str]()
-    found = pipeline._odds(tmp_path / "odds.npy", mixer, counting, told.append)
+    counting, reported = Counting(described), list[str]()
+    found = pipeline._odds(tmp_path / "odds.npy", mixer, counting, reported.append)
     moments = len(mixer.bank.starts)
     assert found.shape == (moments, CLASSES)
     assert found.dtype == np.float16
     assert sum(counting.asked) == moments
     assert max(counting.asked) == 30
-    assert told[-1] == f"the teacher processed {moments} of {moments} moments"
+    assert reported[-1] == f"the teacher processed {moments} of {moments} moments"
     expected = counting.predict(mixer.moments(np.array([moments - 1])))[1]
     np.testing.assert_allclose(found[-1], expected[0], rtol=1e-3)
 
     before = len(counting.asked)
-    np.testing.assert_array_equal(pipeline._odds(tmp_path / "odds.npy", mixer, counting, told.append), found)
+    np.testing.assert_array_equal(pipeline._odds(tmp_path / "odds.npy", mixer, counting, reported.append), found)
     assert len(counting.asked) == before
 
 
@@ -116,10 +116,10 @@ def test_a_student_that_is_kept_is_exported_without_learning_again(
     student = Student().requires_grad_(False).eval()
     bank.save(unpacked / "bank.npz")
     save_student(unpacked / "student.safetensors", student, PLAN)
-    told: list[str] = []
-    description = pipeline.build_backbone(unpacked, pipeline.Order(tmp_path / "made"), PLAN, told.append)
+    reported: list[str] = []
+    description = pipeline.build_backbone(unpacked, pipeline.Order(tmp_path / "made"), PLAN, reported.append)
     assert description == tmp_path / "made" / "earwitness-small.toml"
-    assert not any("loss" in line for line in told)
-    assert told[-1] == f"wrote {description} and {unpacked / 'mixtures'}"
+    assert not any("loss" in line for line in reported)
+    assert reported[-1] == f"wrote {description} and {unpacked / 'mixtures'}"
     assert Backbone(description).space == EARWITNESS_SMALL
     assert {path.name for path in unpacked.iterdir()} >= {"bank.npz", "odds.npy", "student.safetensors", "mixtures"}

@@ -75,15 +75,15 @@ def test_a_bank_is_loaded_as_it_was_saved(bank: SpectrogramBank, tmp_path: Path)
     assert bank.first(which).shape == (len(which), PATCH, 64)
 
 
-def test_the_same_seed_gathers_the_same_and_tells_of_each_folder(sounds: Path, bank: SpectrogramBank) -> None:
-    told: list[str] = []
+def test_the_same_seed_gathers_the_same_and_reports_of_each_folder(sounds: Path, bank: SpectrogramBank) -> None:
+    reported: list[str] = []
     folders = [(name, recordings(sounds / name)) for name in ("street", "yard")]
-    again = gather(folders, scenes=2, seed=0, tick=told.append)
-    assert told == ["street", "yard", "scenes"]
+    again = gather(folders, scenes=2, seed=0, tick=reported.append)
+    assert reported == ["street", "yard", "scenes"]
     np.testing.assert_array_equal(again.frames, bank.frames)
 
 
-def test_seldom_sounds_of_small_packages_are_drawn_more_often() -> None:
+def test_rare_sounds_of_small_packages_are_drawn_more_often() -> None:
     starts = np.arange(100)
     few = SpectrogramBank(
         np.zeros((300, 64), np.float16), starts, (starts >= 90).astype(np.int64), ("large", "small")
@@ -91,7 +91,7 @@ def test_seldom_sounds_of_small_packages_are_drawn_more_often() -> None:
     classes = np.where(starts % 10 == 0, 7, 3)
     drawn = weights(few, classes)
     assert abs(drawn.sum() - 1) < 1e-12
-    assert drawn[10] > drawn[11], "a seldom class"
+    assert drawn[10] > drawn[11], "a rare class"
     assert drawn[95] > drawn[11], "a small package"
 
 
@@ -100,7 +100,7 @@ def noise(seconds: float, rate_hz: int) -> np.ndarray[tuple[int, ...], np.dtype[
 
 
 def ignore(_name: str) -> None:
-    """Progress that nobody watches."""
+    """Progress without a display."""
 
 
 def test_only_the_beginning_of_a_long_recording_is_read(tmp_path: Path) -> None:

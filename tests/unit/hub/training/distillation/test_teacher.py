@@ -44,11 +44,11 @@ def test_scores_are_mapped_to_the_category_of_their_class(teacher: Teacher) -> N
     found = teacher.categories(odds)
     assert found.shape == (3, 8)
     assert ((found >= 0) & (found <= 1)).all()
-    heard = [{CATEGORIES[c] for c in np.flatnonzero(row > 0.5)} for row in found]
-    assert heard == [{"alert-signal"}, {"dog"}, {"powered-saw"}]
+    received = [{CATEGORIES[c] for c in np.flatnonzero(row > 0.5)} for row in found]
+    assert received == [{"alert-signal"}, {"dog"}, {"powered-saw"}]
 
 
-def test_as_a_feature_space_it_says_what_the_teacher_says(teacher: Teacher, tmp_path: Path) -> None:
+def test_as_a_feature_space_it_states_what_the_teacher_states(teacher: Teacher, tmp_path: Path) -> None:
     backbone = Backbone(yamnet(tmp_path))
     assert backbone.space == YAMNET
     for sound in tone_and_noise():
@@ -58,7 +58,7 @@ def test_as_a_feature_space_it_says_what_the_teacher_says(teacher: Teacher, tmp_
         assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.995
 
 
-def test_patches_are_heard_one_by_one_whatever_is_beside_them(teacher: Teacher) -> None:
+def test_patches_are_embedded_one_by_one_whatever_is_beside_them(teacher: Teacher) -> None:
     patches = np.concatenate([FrontEnd(OFFSET).patches(sound).numpy()[:2] for sound in tone_and_noise()])
     embeddings, odds = teacher.predict(patches)
     assert embeddings.dtype == odds.dtype == np.float32

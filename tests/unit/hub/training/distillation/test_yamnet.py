@@ -34,11 +34,11 @@ def street(seed: int, rate_hz: int) -> Waveform:
     return make_scene(np.random.default_rng(seed), rate_hz).waveform
 
 
-def test_its_description_tells_a_window_of_one_patch(description: Path) -> None:
-    told = read(description)
-    assert (description.name, told.model) == ("yamnet.toml", "yamnet.onnx")
-    assert (told.rate_hz, told.window, told.hop) == (16_000, SAMPLES, PATCH * HOP)
-    assert told.space == YAMNET
+def test_its_description_states_a_window_of_one_patch(description: Path) -> None:
+    reported = read(description)
+    assert (description.name, reported.model) == ("yamnet.toml", "yamnet.onnx")
+    assert (reported.rate_hz, reported.window, reported.hop) == (16_000, SAMPLES, PATCH * HOP)
+    assert reported.space == YAMNET
 
 
 def test_a_clip_of_any_rate_becomes_ten_frames_of_bytes(backbone: Backbone) -> None:
@@ -46,7 +46,7 @@ def test_a_clip_of_any_rate_becomes_ten_frames_of_bytes(backbone: Backbone) -> N
         features = backbone.extract(street(3, rate_hz), rate_hz)
         assert features.shape == (10, EMBEDDING)
         assert features.dtype == np.uint8
-        assert features.max() > 20, "something is heard"
+        assert features.max() > 20, "something is detected"
 
 
 def test_activations_are_not_negative_and_few_are_beyond_the_range(backbone: Backbone) -> None:
@@ -55,15 +55,15 @@ def test_activations_are_not_negative_and_few_are_beyond_the_range(backbone: Bac
     assert (values > YAMNET.high).mean() < 0.01
 
 
-def test_streets_are_closer_to_what_the_teacher_hears_of_them_than_of_others(
+def test_streets_are_closer_to_the_teachers_scores_of_them_than_of_others(
     backbone: Backbone, teacher: Teacher
 ) -> None:
     sounds = [street(seed, 16_000) for seed in range(4)]
     found = np.stack([backbone.values(sound, 16_000).ravel() for sound in sounds])
-    heard = np.stack([teacher.predict(FrontEnd(OFFSET).patches(sound).numpy())[0].ravel() for sound in sounds])
-    distances = np.linalg.norm(found[:, None] - heard[None], axis=-1)
+    received = np.stack([teacher.predict(FrontEnd(OFFSET).patches(sound).numpy())[0].ravel() for sound in sounds])
+    distances = np.linalg.norm(found[:, None] - received[None], axis=-1)
     np.testing.assert_array_equal(distances.argmin(axis=1), np.arange(4))
-    assert distances.diagonal().max() < 0.25 * np.linalg.norm(heard, axis=1).min()
+    assert distances.diagonal().max() < 0.25 * np.linalg.norm(received, axis=1).min()
 
 
 def test_it_takes_one_window_at_a_time_and_gives_nothing_but_the_embedding(description: Path) -> None:
@@ -89,7 +89,7 @@ def test_a_changed_file_is_not_taken_for_it(description: Path, tmp_path: Path) -
         Backbone(tmp_path / description.name)
 
 
-def test_a_place_that_cannot_be_written_to_is_told(tmp_path: Path) -> None:
+def test_a_place_that_cannot_be_written_to_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UnavailableError, match="cannot write to"):
         yamnet(tmp_path / "file")

@@ -71,7 +71,7 @@ def esc10(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def ignore(_: str) -> None:
-    """What nobody watches."""
+    """Progress without a display."""
 
 
 @pytest.mark.usefixtures("short")
@@ -117,13 +117,13 @@ def test_each_experiment_leaves_a_record_and_the_page_has_its_table(
 
 
 @pytest.mark.usefixtures("short")
-def test_identities_of_a_fold_never_learnt_its_sensors(
+def test_identities_of_a_fold_are_not_trained_on_its_sensors(
     sensors: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    learnt: list[set[str]] = []
+    learned: list[set[str]] = []
 
     def watched(checkpoint: Any, data: Any, plan: Any, **more: Any) -> Any:
-        learnt.append(set(data.groups.tolist()))
+        learned.append(set(data.groups.tolist()))
         return teach(checkpoint, data, plan, **more)
 
     monkeypatch.setattr(sensor_evaluation, "teach", watched)
@@ -131,27 +131,27 @@ def test_identities_of_a_fold_never_learnt_its_sensors(
     bench.halves(sensors, None, seed=0, divisions=1, on_query=lambda *_: None)
     bench.over_folds(sensors, None, seed=0, divisions=1, on_query=lambda *_: None)
     everyone = {f"sensor-{number}" for number in range(5)}
-    left_out = [everyone - some for some in learnt]
+    left_out = [everyone - some for some in learned]
     assert len(left_out) == 4, "halves and whole clips of the same folds share their networks"
     assert set().union(*left_out) == everyone
     assert sum(map(len, left_out)) == 5
 
 
 def test_few_shot_is_left_out_where_no_folder_is_esc10(sensors: Path, tmp_path: Path) -> None:
-    told: list[str] = []
+    reported: list[str] = []
     laboratory = ExperimentRunner(
-        {EARWITNESS_SMALL.id: (sensors,)}, tmp_path / "work", tmp_path / "results", None, told.append
+        {EARWITNESS_SMALL.id: (sensors,)}, tmp_path / "work", tmp_path / "results", None, reported.append
     )
     experiment = Experiment(EARWITNESS_SMALL.id, FEW_SHOT)
     laboratory.run(experiment)
     assert laboratory.record(experiment) is None
-    assert told == ["earwitness-small-few-shot-0: left out, as no folder is ESC-10"]
+    assert reported == ["earwitness-small-few-shot-0: left out, as no folder is ESC-10"]
 
 
-def test_the_page_says_where_each_loses(tmp_path: Path) -> None:
+def test_the_page_states_where_each_loses(tmp_path: Path) -> None:
     def found(method: str, k: int, recall: float) -> dict[str, Any]:
-        told = {"method": method, "measure": "other-half", "K": k, "recall": recall}
-        return {**told, "low": recall - 0.01, "high": recall + 0.01}
+        reported = {"method": method, "measure": "other-half", "K": k, "recall": recall}
+        return {**reported, "low": recall - 0.01, "high": recall + 0.01}
 
     figures = {"cosine": (0.5, 0.8), "shipped": (0.3, 0.9), "shipped-kind": (0.1, 0.2), "shipped-source": (0.6, 0.9)}
     record = {

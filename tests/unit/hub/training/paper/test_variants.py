@@ -32,7 +32,7 @@ def test_the_paper_is_the_network_of_figure_1() -> None:
 
 
 @pytest.mark.parametrize("row", VARIANTS.values(), ids=lambda row: f"{row.name}-{row.space.frames}")
-def test_each_row_has_what_its_name_says_and_can_be_built(row: Variant) -> None:
+def test_each_row_has_what_its_name_states_and_can_be_built(row: Variant) -> None:
     parts = set(row.name.split("-"))
     network = SiameseNetwork(row.network)
     assert (row.network.models == 8) == ("multi" in parts)
@@ -59,13 +59,13 @@ def test_a_variant_exists_on_every_space_and_takes_its_clips(name: str, tmp_path
         assert row.name == ("single-siamese-attention" if name == "paper" else name)
         assert (row.network.frames, row.network.dimension) == space.shape
         assert row.network.frames_per_step == 1
-        found = said(row, space)
+        found = network_output(row, space)
         assert found.shape == (2, 8, 3)
         torch.testing.assert_close(found.sum(dim=2), torch.ones(2, 8))
 
 
-def said(row: Variant, space: FeatureSpace) -> torch.Tensor:
-    """What an untrained network says of two pairs."""
+def network_output(row: Variant, space: FeatureSpace) -> torch.Tensor:
+    """Output of an untrained network for two pairs."""
     network = SiameseNetwork(row.network).eval()
     with torch.inference_mode():
         return network(torch.zeros(2, *space.shape), torch.ones(2, *space.shape))  # type: ignore[no-any-return]

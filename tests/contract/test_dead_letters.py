@@ -1,4 +1,4 @@
-"""Dead letters on every store: limits push out the letters of whoever sends too many, and nobody else's."""
+"""Dead letters on every store: limits discard letters of the sensor that sends too many, and of no other."""
 
 import json
 from typing import Any
@@ -61,7 +61,7 @@ def test_rubbish_of_one_sensor_makes_room_for_its_own_only(archive: EventStore) 
     assert letters.discarded() == 7
 
 
-def test_beyond_the_bytes_whoever_has_most_loses_the_oldest(archive: EventStore) -> None:
+def test_beyond_the_bytes_the_sensor_that_has_most_loses_the_oldest(archive: EventStore) -> None:
     letters = DeadLetters(archive.client, Limits(1_000, 200_000), Rows())
     put(letters, "quiet", b"q" * 1_000)
     for number in range(20):
@@ -132,7 +132,7 @@ def test_pages_go_on_where_the_last_one_ended(archive: EventStore) -> None:
     assert [one.topic for one in (*first, *second)] == [topic(f"s{number}") for number in range(7)]
 
 
-def test_ten_thousand_letters_of_one_sensor_stop_nobody(archive: EventStore) -> None:
+def test_ten_thousand_letters_of_one_sensor_stop_no_other(archive: EventStore) -> None:
     hub = pipeline(archive)
     unknown = encode_event(event(1)).replace(b"vggish-pca-u8/1", b"vggish-pca-u8/2")
     for _ in range(5):
@@ -158,19 +158,21 @@ def test_an_event_of_an_unknown_space_is_kept_whole_and_sound_that_is_wrong_is_n
 def test_what_others_sent_is_printed_as_text(archive: EventStore, store_url: str, words: str) -> None:
     archive.letters.put(topic=words, payload=b"?", reason=words, received_at=NOON)
     chosen = ["--set", f"redis.url={store_url}"]
-    told = CliRunner().invoke(app, ["dead-letters", "list", *chosen], env={"COLUMNS": "300"})
-    assert told.exit_code == 0, told.output
-    assert told.output.count(words.replace("\x1b", r"\x1b")) == 2
+    reported = CliRunner().invoke(app, ["dead-letters", "list", *chosen], env={"COLUMNS": "300"})
+    assert reported.exit_code == 0, reported.output
+    assert reported.output.count(words.replace("\x1b", r"\x1b")) == 2
     listed = json.loads(CliRunner().invoke(app, ["dead-letters", "list", "--json", *chosen]).output)
     assert listed[0]["reason"] == words
 
 
-def test_a_list_that_goes_on_says_so_and_an_id_that_is_none_is_refused(archive: EventStore, store_url: str) -> None:
+def test_a_list_that_goes_on_has_a_cursor_and_an_id_that_is_none_is_refused(
+    archive: EventStore, store_url: str
+) -> None:
     for number in range(3):
         put(archive.letters, f"s{number}")
     chosen = ["--set", f"redis.url={store_url}"]
-    told = CliRunner().invoke(app, ["dead-letters", "list", "--limit", "2", *chosen], env={"COLUMNS": "300"})
-    assert f"--after {archive.letters.page(2)[-1].id}" in told.output
+    reported = CliRunner().invoke(app, ["dead-letters", "list", "--limit", "2", *chosen], env={"COLUMNS": "300"})
+    assert f"--after {archive.letters.page(2)[-1].id}" in reported.output
     refused = CliRunner().invoke(app, ["dead-letters", "list", "--after", "x y", *chosen])
     assert refused.exit_code == 2
     assert "not the id of a dead letter" in refused.output

@@ -1,4 +1,4 @@
-"""The casebook on every store: episodes, thresholds, verdicts, and two hubs that take one sensor's clips."""
+"""The episode store on every store: episodes, thresholds, verdicts, and two hubs that take one sensor's clips."""
 
 import threading
 from collections.abc import Iterator
@@ -81,15 +81,15 @@ def conclude(
     return judge.process(events, [alike(match_probability)] * len(events))
 
 
-def test_one_happening_is_one_episode_with_one_alert(archive: EventStore, episode_store: EpisodeStore) -> None:
+def test_one_sound_event_is_one_episode_with_one_alert(archive: EventStore, episode_store: EpisodeStore) -> None:
     alerts = conclude(archive, episode_store, [event(n, MONDAY + timedelta(seconds=10 * n)) for n in range(4)])
     alerts += conclude(archive, episode_store, [event(n, MONDAY + timedelta(seconds=10 * n)) for n in range(4, 6)])
-    told = [alert for alert in alerts if alert is not None]
+    reported = [alert for alert in alerts if alert is not None]
     (episode,) = episode_store.episodes()
-    assert [alert.event for alert in told] == ["demo.s1.boot.0"]
+    assert [alert.event for alert in reported] == ["demo.s1.boot.0"]
     assert (episode.clips, episode.duration_s, episode.alert) == (6, 60.0, "demo.s1.boot.0")
-    assert told[0].episode == episode.id
-    assert (told[0].categories, told[0].threshold) == (["dog"], 0.5)
+    assert reported[0].episode == episode.id
+    assert (reported[0].categories, reported[0].threshold) == (["dog"], 0.5)
     assert episode_store.episode(episode.id) == episode
     assert archive.alerts.count() == 1
 
@@ -130,10 +130,10 @@ def test_a_nearby_sensor_raises_no_second_alert_but_is_linked(
     assert third is not None
     patterns = RecurrenceService(episode_store, PLACES, 30)
     completer = AlertEnricher(episode_store, patterns, PLACES, AlertRule(), urgent_above_ambient_db=10)
-    told = completer.enrich(first)
-    assert [name.rpartition(".")[0] for name in told.linked] == ["demo.s2.boot.0"]
-    assert told.recurrence is not None
-    assert (told.recurrence.episodes, told.recurrence.other_places) == (1, ["demo/s9"])
+    reported = completer.enrich(first)
+    assert [name.rpartition(".")[0] for name in reported.linked] == ["demo.s2.boot.0"]
+    assert reported.recurrence is not None
+    assert (reported.recurrence.episodes, reported.recurrence.other_places) == (1, ["demo/s9"])
 
 
 def test_an_alert_in_a_rhythm_recurs_and_is_urgent_far_above_ambient(
@@ -149,18 +149,18 @@ def test_an_alert_in_a_rhythm_recurs_and_is_urgent_far_above_ambient(
                 [event(24 * day + hour, at, dog=0.9 if hour == 7 else 0.0)],
                 others_per_day=1.0,
             )
-    told = [alert for alert in alerts if alert is not None]
-    assert [alert.severity for alert in told][-4:] == ["recurring"] * 4
-    assert told[0].severity == "notice"
+    reported = [alert for alert in alerts if alert is not None]
+    assert [alert.severity for alert in reported][-4:] == ["recurring"] * 4
+    assert reported[0].severity == "notice"
     completer = AlertEnricher(
         episode_store, RecurrenceService(episode_store, PLACES, 30), PLACES, AlertRule(), urgent_above_ambient_db=10
     )
-    last = completer.enrich(told[-1])
+    last = completer.enrich(reported[-1])
     assert last.recurrence is not None
     assert (last.recurrence.days, last.recurrence.regularity) == (12, "daily around 07:00")
     assert last.severity == "recurring"
-    assert completer.severity(told[-1].model_copy(update={"above_ambient_db": 12.0})) == "urgent"
-    assert completer.severity(told[0].model_copy(update={"above_ambient_db": 12.0})) == "notice"
+    assert completer.severity(reported[-1].model_copy(update={"above_ambient_db": 12.0})) == "urgent"
+    assert completer.severity(reported[0].model_copy(update={"above_ambient_db": 12.0})) == "notice"
 
 
 def test_a_site_has_no_more_alerts_out_of_rhythm_than_its_budget(
@@ -170,10 +170,12 @@ def test_a_site_has_no_more_alerts_out_of_rhythm_than_its_budget(
     for hour in range(72):
         at = MONDAY + timedelta(hours=hour)
         alerts += conclude(archive, episode_store, [event(hour, at), event(hour, at, "far")], others_per_day=2.0)
-    told = [alert for alert in alerts if alert is not None and alert.severity == "notice"]
-    assert 4 <= len(told) <= 6
-    for alert in told:
-        day = [other for other in told if timedelta(0) <= other.captured_at - alert.captured_at < timedelta(days=1)]
+    reported = [alert for alert in alerts if alert is not None and alert.severity == "notice"]
+    assert 4 <= len(reported) <= 6
+    for alert in reported:
+        day = [
+            other for other in reported if timedelta(0) <= other.captured_at - alert.captured_at < timedelta(days=1)
+        ]
         assert len(day) <= 2
 
 
@@ -211,12 +213,12 @@ def test_what_a_site_was_offered_is_kept_and_counts_in_the_days_after(
     offers = budget.offers
     assert offers.since_ms == to_ms(MONDAY)
     counted = [count for counts in (offers.history, offers.today) for key, count in counts.items() if key[0] == "s"]
-    assert 40 < sum(counted) <= 49, "one a happening; a day that is over weighs a little less"
+    assert 40 < sum(counted) <= 49, "one a sound event; a day that is over weighs a little less"
     assert len(budget.alerts_ms) in {2, 3}
 
 
 def test_two_hubs_that_take_one_sensors_clips_raise_one_alert(archive: EventStore, store_url: str) -> None:
-    """Each judges while the other does: whoever comes second judges again."""
+    """Each judges while the other does: the second one judges again."""
     other = EventStore(store_url)
     meeting, alerts, loads = threading.Barrier(2, timeout=10), list[AlertMessage | None](), list[int]()
     events = [event(0, MONDAY), event(1, MONDAY + timedelta(seconds=10))]
@@ -256,7 +258,7 @@ def test_two_hubs_that_take_one_sensors_clips_raise_one_alert(archive: EventStor
     assert episode.clips == 2
 
 
-def test_thresholds_are_learnt_from_history_and_used_from_the_next_event_on(
+def test_thresholds_are_learned_from_history_and_used_from_the_next_event_on(
     archive: EventStore, episode_store: EpisodeStore, learner: ThresholdTuner
 ) -> None:
     rng = np.random.default_rng(0)
@@ -266,12 +268,12 @@ def test_thresholds_are_learnt_from_history_and_used_from_the_next_event_on(
         conclude(archive, episode_store, [event(number, at)], float(rng.uniform(0.5, 0.8)))
     assert learner.tune_stale() == ["demo"]
     assert learner.tune_stale() == []
-    learnt = episode_store.thresholds.of("demo")["dog"]
-    assert learnt.episodes == 240
-    assert learnt.days == pytest.approx(10, abs=0.1)
-    assert learnt.value == 0.5, "of 24 a day one has an alert: that is in the budget, however doubtful"
-    assert learnt.alerts_per_day == 1.0
-    assert learnt.false_alerts_per_day == pytest.approx(0.35, abs=0.05)
+    learned = episode_store.thresholds.of("demo")["dog"]
+    assert learned.episodes == 240
+    assert learned.days == pytest.approx(10, abs=0.1)
+    assert learned.value == 0.5, "of 24 a day one has an alert: that is in the budget, however doubtful"
+    assert learned.alerts_per_day == 1.0
+    assert learned.false_alerts_per_day == pytest.approx(0.35, abs=0.05)
     learner.pin_threshold("demo", "dog", 0.7)
     later = at + timedelta(hours=1)
     assert conclude(archive, episode_store, [event(900, later)], 0.69) == [None]
@@ -307,7 +309,7 @@ def test_a_verdict_moves_the_threshold_at_once(
     assert episode_store.thresholds.of("demo")["dog"].value < after.value
 
 
-def test_a_nearby_sensor_that_hears_first_how_it_goes_on_raises_no_second_alert(
+def test_a_nearby_sensor_that_detects_first_how_it_goes_on_raises_no_second_alert(
     archive: EventStore, episode_store: EpisodeStore
 ) -> None:
     conclude(archive, episode_store, [event(0, MONDAY)])
@@ -342,7 +344,7 @@ def test_feedback_on_what_is_not_there_is_refused(
 ) -> None:
     feedback = FeedbackService(archive, episode_store, learner)
     with pytest.raises(InvalidError, match="no match"):
-        feedback.submit(alert=alerted, match="nobody.b.0", verdict="same")
+        feedback.submit(alert=alerted, match="unknown.b.0", verdict="same")
     with pytest.raises(InvalidError, match="unknown categories"):
         feedback.submit(alert=alerted, match=None, verdict="wrong-category", categories=["cat"])
     assert feedback.all() == []
