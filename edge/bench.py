@@ -39,7 +39,7 @@ def measure_cost(space: str, repeats: int) -> SensorCost:
         repeats: clips of 10 s per benchmark, after one that is not counted.
 
     Raises:
-        Unavailable: a process failed.
+        UnavailableError: a process failed.
     """
     clip, embedding, levels = (run_process(mode, space, repeats) for mode in ("clip", "embedding", "levels"))
     return SensorCost(
@@ -56,7 +56,7 @@ def run_process(mode: str, space: str, repeats: int) -> dict[str, Any]:
     """Return the report of one benchmark process; see `edge.bench_process`.
 
     Raises:
-        Unavailable: the process failed.
+        UnavailableError: the process failed.
     """
     line = [sys.executable, "-m", "edge.bench_process", mode, space, str(repeats)]
     ran = subprocess.run(  # noqa: S603 - this interpreter, this package

@@ -80,8 +80,9 @@ class Capture:
         calibration: calibration and correction of this sensor.
 
     Raises:
-        Invalid: the correction file is no correction, or the settings need a speech detector that is not installed.
-        Unavailable: the correction file or the history of calibrations cannot be read.
+        InvalidError: the correction file is no correction, or the settings need a speech detector that is not
+            installed.
+        UnavailableError: the correction file or the history of calibrations cannot be read.
     """
 
     def __init__(
@@ -214,7 +215,7 @@ class Capture:
             self._put(*message, stop)
 
     def _fit(self, events: Iterable[Event]) -> list[tuple[EventId, bytes]]:
-        """Number the events to send, and return their messages as far as the bandwidth budget permits."""
+        """Return number the events to send, and return their messages as far as the bandwidth budget permits."""
         messages: list[tuple[EventId, bytes]] = []
         for event in events:
             event_id = replace(event.id, seq=self.tally.highest_seq + 1 + len(messages))

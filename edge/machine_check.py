@@ -16,7 +16,7 @@ def judge_machine(health: SensorHealth) -> str:
         health: health of the machine; unknown values are left out.
 
     Raises:
-        Unavailable: the supply voltage is too low now.
+        UnavailableError: the supply voltage is too low now.
     """
     if health.under_voltage:
         raise UnavailableError("the supply voltage is too low: use the board's own supply, or a shorter cable")

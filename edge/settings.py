@@ -100,7 +100,7 @@ class FeatureSettings(SettingsGroup):
 
 
 class SendSettings(SettingsGroup):
-    """Which clips the sensor sends, and what of each."""
+    """Selection of the clips to send, and of their parts."""
 
     what: Literal["all", "events", "embeddings"] = Field(
         "all",
@@ -130,7 +130,7 @@ class SendSettings(SettingsGroup):
 
 
 class PrivacySettings(SettingsGroup):
-    """What the sensor does with speech in its audio."""
+    """Treatment of speech in the sensor's audio."""
 
     no_speech: bool = Field(
         default=False,

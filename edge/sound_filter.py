@@ -50,7 +50,7 @@ def open_sound_filter(settings: EdgeSettings) -> SoundFilter | None:
     """Return the filter of the audio next to embeddings; None if the sensor sends none.
 
     Raises:
-        Invalid: the speech detector is not installed.
+        InvalidError: the speech detector is not installed.
     """
     if not settings.sends_sound or settings.feature_space is None:
         return None

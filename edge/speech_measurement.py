@@ -24,7 +24,7 @@ SUFFIXES: Final = frozenset({".wav", ".flac", ".ogg"})
 
 @dataclass(frozen=True, slots=True)
 class SpeechFigures:
-    """How much speech the detector removes.
+    """Amounts of speech that the detector removes.
 
     Attributes:
         mixtures: clips of street and speech.
@@ -59,7 +59,7 @@ def measure_detector(
         seed: seed of the mixtures.
 
     Raises:
-        Invalid: a folder has no recordings.
+        InvalidError: a folder has no recordings.
     """
     streets = [_clip(path) for path in _recordings(street)]
     rng = np.random.default_rng(seed)

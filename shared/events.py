@@ -114,7 +114,7 @@ class Calibration:
         at: when it was made, by the sensor's clock, timezone-aware, UTC, in [EARLIEST, LATEST).
 
     Raises:
-        Invalid: a value outside its range.
+        InvalidError: a value outside its range.
     """
 
     id: str
@@ -194,7 +194,7 @@ class Event:
         sound: audio of the clip next to its embedding; None if the sensor keeps it back.
 
     Raises:
-        Invalid: a value outside its range, or `sound` next to a body that is audio itself.
+        InvalidError: a value outside its range, or `sound` next to a body that is audio itself.
     """
 
     id: EventId

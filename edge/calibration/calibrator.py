@@ -44,7 +44,7 @@ BLOCKS: Final = round(MEASURE_S / BLOCK_S)
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What is known before a calibration.
+    """Values known before a calibration.
 
     Attributes:
         full_scale_db_spl: dB SPL of 0 dBFS by the last calibration of this microphone; None without one.

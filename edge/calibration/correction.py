@@ -126,8 +126,8 @@ def read_correction(path: Path) -> Correction:
     """Read a correction file.
 
     Raises:
-        Unavailable: it cannot be read.
-        Invalid: it is too large or no such table; the message names the line.
+        UnavailableError: it cannot be read.
+        InvalidError: it is too large or no such table; the message names the line.
     """
     name = printable(path)
     try:

@@ -83,8 +83,8 @@ def read_history(path: Path) -> History:
     """Read a history; a file that does not exist is an empty one.
 
     Raises:
-        Unavailable: the file cannot be read.
-        Invalid: it is larger than `MAX_BYTES`.
+        UnavailableError: the file cannot be read.
+        InvalidError: it is larger than `MAX_BYTES`.
     """
     try:
         data = _bytes_of(path)
@@ -109,8 +109,8 @@ def append_entry(path: Path, entry: CalibrationEntry) -> None:
     """Add a calibration to a history, which is created if it does not exist. All users may read it.
 
     Raises:
-        Unavailable: the folder cannot be written.
-        Invalid: the history is larger than `MAX_BYTES`.
+        UnavailableError: the folder cannot be written.
+        InvalidError: the history is larger than `MAX_BYTES`.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 class LevelCalibration:
-    """What turns samples into sound pressure levels.
+    """Conversion of samples to sound pressure levels.
 
     Args:
         full_scale_db_spl: dB SPL of 0 dBFS; None reports dBFS.
@@ -80,8 +80,8 @@ def open_calibration(settings: EdgeSettings) -> LevelCalibration:
     `levels.full_scale_db_spl` wins over the history.
 
     Raises:
-        Invalid: the correction file is no correction, or the history is too large.
-        Unavailable: one of the files cannot be read.
+        InvalidError: the correction file is no correction, or the history is too large.
+        UnavailableError: one of the files cannot be read.
     """
     path = settings.calibration.correction
     correction = None if path is None else read_correction(path)

@@ -80,7 +80,7 @@ class CalibrationSession:
         """Listen to the microphone until a calibrator is recognised, at most `timeout_s`.
 
         Raises:
-            Unavailable: the microphone is missing, failed or delivers nothing.
+            UnavailableError: the microphone is missing, failed or delivers nothing.
         """
         source = self.microphone
         detector = CalibratorDetector(source.rate_hz, self.expected)
@@ -102,8 +102,8 @@ class CalibrationSession:
         """Search a recording for a calibrator; of several channels the loudest counts.
 
         Raises:
-            Unavailable: the file cannot be read.
-            Invalid: it is no recording, or holds samples that cannot be sound.
+            UnavailableError: the file cannot be read.
+            InvalidError: it is no recording, or holds samples that cannot be sound.
         """
         try:
             with opened(path) as recording:
@@ -127,7 +127,7 @@ class CalibrationSession:
             now: the time, UTC.
 
         Raises:
-            Invalid: the time is implausible, so that the age of the calibration would be wrong.
+            InvalidError: the time is implausible, so that the age of the calibration would be wrong.
         """
         if now < PLAUSIBLE_FROM:
             raise InvalidError(

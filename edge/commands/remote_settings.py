@@ -87,7 +87,7 @@ class RemoteSettings:
         flags: `group.field=value` strings of `--set`.
 
     Raises:
-        Invalid: the sensor's own configuration is invalid.
+        InvalidError: the sensor's own configuration is invalid.
     """
 
     def __init__(self, config: Path | None, flags: Sequence[str]) -> None:
@@ -102,7 +102,7 @@ class RemoteSettings:
         """Return the settings with these overrides.
 
         Raises:
-            Invalid: a value is out of range, or values do not fit together.
+            InvalidError: a value is out of range, or values do not fit together.
         """
         given = [f"{name}={text}" for name, text in overrides.items()]
         return load_settings(EdgeSettings, self._config, [*self._flags, *given])
@@ -139,7 +139,7 @@ class RemoteSettings:
         """Replace the file, and keep the state.
 
         Raises:
-            Unavailable: the disk does not take it; the state stays as it was.
+            UnavailableError: the disk does not take it; the state stays as it was.
         """
         partial = self.path.with_name(f"{self.path.name}.partial")
         try:

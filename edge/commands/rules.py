@@ -37,7 +37,7 @@ Effect = Literal["none", "change", "restart", "self-test", "clip"]
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a command does.
+    """Effect of a command.
 
     Attributes:
         status: status of the immediate reply.
@@ -59,7 +59,7 @@ class SettingsView:
     Attributes:
         effective: settings of this run.
         overrides: settings that hubs changed before, by `group.field`.
-        load: function that returns the settings with other overrides; it raises `Invalid`.
+        load: function that returns the settings with other overrides; it raises `InvalidError`.
         on_trial: whether an earlier change is not confirmed yet.
     """
 

@@ -42,7 +42,7 @@ RETRY_S: Final = 1.0
 
 @dataclass(slots=True)
 class _Pending:
-    """What the service waits for: times are monotonic, in seconds."""
+    """Waits of the service: times are monotonic, in seconds."""
 
     mid: int | None = None
     reply: ReplyMessage | None = None

@@ -1,1 +1,1 @@
-"""How far the level meter keeps the limits of the standards: `limits` holds them, `report` measures and prints."""
+"""Conformance of the level meter to its standards: `limits` holds them, `report` measures and prints."""

@@ -3,8 +3,8 @@
 1. `clips` opens the device, so a sensor whose microphone is missing runs and tries again.
 2. PortAudio's callback copies blocks into a queue with the time of their arrival, and does nothing else.
 3. `ClipAssembler` joins blocks into clips of 10 s without gaps.
-4. A device that ends, fails or delivers nothing for `SILENT_S` is `Unavailable`, once the sound before is taken; the
-   agent opens it again. The list of devices is then read again, so a device may come back under another name.
+4. A device that ends, fails or delivers nothing for `SILENT_S` is `UnavailableError`, once the sound before is taken;
+   the agent opens it again. The list of devices is then read again, so a device may come back under another name.
 """
 
 import contextlib
@@ -75,7 +75,7 @@ class _Recorder:
         """Return the next block.
 
         Raises:
-            Unavailable: the stream has ended, or the device delivers nothing.
+            UnavailableError: the stream has ended, or the device delivers nothing.
         """
         continues = not self._lost.is_set()
         if not continues:
@@ -152,8 +152,8 @@ class MicrophoneSource:
         processed. It is late by the device's latency, about 0.1 s.
 
         Raises:
-            Unavailable: PortAudio is not installed, or the device is missing, refuses the rate, ended, failed, or
-                delivers nothing.
+            UnavailableError: PortAudio is not installed, or the device is missing, refuses the rate, ended, failed,
+                or delivers nothing.
         """
         clipper, continues = ClipAssembler(round(CLIP_S * self.rate_hz)), False
         for block in self._record(stop):
@@ -169,7 +169,7 @@ class MicrophoneSource:
         """Yield blocks of about `BLOCK_S` (float32 [samples]) as they are recorded.
 
         Raises:
-            Unavailable: see `clips`.
+            UnavailableError: see `clips`.
         """
         for block in self._record(stop):
             yield block.samples

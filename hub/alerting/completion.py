@@ -23,6 +23,6 @@ class AlertCompletion:
         """Return the alert with all that the hub knows about it; the same for a repeated call.
 
         Raises:
-            Unavailable: Redis does not answer.
+            UnavailableError: Redis does not answer.
         """
         return self.sources.complete(self.enricher.enrich(alert))

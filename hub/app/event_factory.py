@@ -45,7 +45,7 @@ def build_scorer(checkpoint: Path) -> Scorer:
     """Return the scorer of a checkpoint that is not configured.
 
     Raises:
-        Invalid: the checkpoint cannot be used.
+        InvalidError: the checkpoint cannot be used.
     """
     return Scorer(load(checkpoint))
 
@@ -83,7 +83,7 @@ def build_shadow_model(settings: HubSettings, stores: Stores, metrics: HubMetric
     """Return the candidate network whose agreement with alerts the hub counts, if there is one.
 
     Raises:
-        Invalid: its checkpoint cannot be used.
+        InvalidError: its checkpoint cannot be used.
     """
     path = settings.model.shadow_checkpoint
     if path is None:

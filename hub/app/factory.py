@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """What a hub keeps.
+    """Stores of a hub.
 
     Attributes:
         events: events and alerts.

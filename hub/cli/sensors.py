@@ -70,7 +70,7 @@ def action_of(text: str) -> CommandAction:
     """Return the action of that name.
 
     Raises:
-        Invalid: there is none.
+        InvalidError: there is none.
     """
     for action in ACTIONS:
         if action == text:

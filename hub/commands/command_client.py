@@ -54,7 +54,7 @@ def make_command(
         expires_s: seconds after which the sensor no longer runs it.
 
     Raises:
-        Invalid: a name or a value that no message may have.
+        InvalidError: a name or a value that no message may have.
     """
     site, _, sensor = place.partition("/")
     CommandTopic(site, sensor, "command")
@@ -81,7 +81,7 @@ def publish(link: MqttSession, command: CommandMessage) -> int:
     """Publish a command; return the message's id.
 
     Raises:
-        Unavailable: not connected.
+        UnavailableError: not connected.
     """
     topic = str(CommandTopic(command.site, command.sensor, "command"))
     expiry_s = max(1, round((command.expires_at - command.sent_at).total_seconds()))
@@ -97,8 +97,8 @@ def replies(settings: MqttSettings, command: CommandMessage, wait_s: float) -> I
         wait_s: longest wait for the final reply, in seconds.
 
     Raises:
-        Unavailable: no broker, or no final reply in time.
-        Invalid: the broker does not let this client publish commands.
+        UnavailableError: no broker, or no final reply in time.
+        InvalidError: the broker does not let this client publish commands.
     """
     link = MqttSession(settings.without_session(), f"earwitness-command-{command.id}")
     topic = str(CommandTopic(command.site, command.sensor, "command-reply"))

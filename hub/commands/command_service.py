@@ -63,7 +63,7 @@ class CommandService:
         """Keep a command and publish it.
 
         Raises:
-            Unavailable: the broker or the store is not connected.
+            UnavailableError: the broker or the store is not connected.
         """
         self._store.add(command)
         self._under_way[publish(self._link, command)] = command
@@ -72,7 +72,7 @@ class CommandService:
         """Return the latest commands to a sensor, the newest first.
 
         Raises:
-            Unavailable: the store does not answer.
+            UnavailableError: the store does not answer.
         """
         return self._store.latest(place)
 
@@ -114,7 +114,7 @@ def _decoded(message: Received) -> ReplyMessage:
     """Return the reply in a message.
 
     Raises:
-        Invalid: not a reply, or one on the topic of another sensor.
+        InvalidError: not a reply, or one on the topic of another sensor.
     """
     reply = decode_json(ReplyMessage, message.payload, REPLY_CAP_BYTES)
     if message.topic != str(CommandTopic(reply.site, reply.sensor, "command-reply")):

@@ -72,7 +72,7 @@ def _may_publish(link: MqttSession) -> None:
     """Test whether the broker lets this hub publish, on a topic without subscribers.
 
     Raises:
-        Invalid: the broker rejects the message.
+        InvalidError: the broker rejects the message.
     """
     mid = link.publish(f"{ROOT}/check", b"")
     while True:
@@ -92,7 +92,7 @@ def _may_take_events(link: MqttSession, name: str) -> None:
     """Subscribe as `serve` does, in a separate group, and send a message through the subscription.
 
     Raises:
-        Invalid: the broker rejects the subscription, or the message does not arrive.
+        InvalidError: the broker rejects the subscription, or the message does not arrive.
     """
     events, beat, beats = (
         shared_event_subscription(name),

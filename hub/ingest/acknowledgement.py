@@ -28,7 +28,7 @@ class DurableStore(Protocol):
         """Wait until all that was written before is on disk.
 
         Raises:
-            Unavailable: it is not on disk in time.
+            UnavailableError: it is not on disk in time.
         """
         ...
 

@@ -49,7 +49,7 @@ class Completion(Protocol):
         """Return the alert with recurrence, source and more; it may be called again for the same alert.
 
         Raises:
-            Unavailable: Redis does not answer; the dispatcher tries again.
+            UnavailableError: Redis does not answer; the dispatcher tries again.
         """
         ...
 
@@ -77,8 +77,8 @@ class AlertDispatcher:
         client: Redis client.
         hub: name of this hub, which claims alerts under it.
         addresses: outboxes and their predicates.
-        completion: completes alerts; after any error but `Unavailable` the dispatcher dispatches the alert unchanged.
-            None: no completion.
+        completion: completes alerts; after any error but `UnavailableError` the dispatcher dispatches the alert
+            unchanged. None: no completion.
     """
 
     def __init__(

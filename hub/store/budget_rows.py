@@ -1,4 +1,4 @@
-"""What a site's alert budget was spent on and offered, as rows; see `hub.store.json_rows`."""
+"""Spendings and offers of a site's alert budget, as rows; see `hub.store.json_rows`."""
 
 from collections.abc import Sequence
 from typing import Final

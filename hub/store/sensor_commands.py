@@ -108,7 +108,7 @@ def record_of(row: Mapping[bytes, bytes]) -> CommandRecord:
     """Return a command from its hash.
 
     Raises:
-        Invalid: a message that no program sends.
+        InvalidError: a message that no program sends.
         LookupError: neither a command nor a reply.
     """
     sent = row.get(b"command")

@@ -116,7 +116,7 @@ def member_row(stored: StoredMember) -> bytes:
 
 
 def member_of(episode: str, row: bytes) -> StoredMember:
-    """An episode of a source from its row.
+    """Return an episode of a source from its row.
 
     Raises:
         KeyError, TypeError, ValueError: the row is something else.

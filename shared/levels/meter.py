@@ -100,7 +100,7 @@ class LevelMeter:
             waveform: float32 [samples], full scale = 1.0.
 
         Raises:
-            Invalid: no samples, or samples that are not finite.
+            InvalidError: no samples, or samples that are not finite.
         """
         if waveform.size == 0 or not np.isfinite(waveform).all():
             raise InvalidError("a clip needs samples, and all of them finite")
@@ -197,7 +197,7 @@ def measure(waveform: Waveform, rate_hz: int, full_scale_db_spl: float | None = 
         full_scale_db_spl: dB SPL of 0 dBFS; None reports dBFS.
 
     Raises:
-        Invalid: no samples, or samples that are not finite.
+        InvalidError: no samples, or samples that are not finite.
     """
     return LevelMeter(rate_hz, full_scale_db_spl).measure(waveform).levels
 

@@ -31,7 +31,7 @@ class LevelDetails:
         ambient: running ambient level, the Fast level exceeded nine tenths of the last minutes; None if unknown.
 
     Raises:
-        Invalid: a level that is not finite or is outside [-250, 250], or more than 31 bands.
+        InvalidError: a level that is not finite or is outside [-250, 250], or more than 31 bands.
     """
 
     lceq: float
@@ -82,7 +82,7 @@ def check_levels(name: str, values: tuple[float, ...]) -> None:
     """Check levels in dB.
 
     Raises:
-        Invalid: one is not finite or is outside [-250, 250].
+        InvalidError: one is not finite or is outside [-250, 250].
     """
     for value in values:
         if not (math.isfinite(value) and -250.0 <= value <= 250.0):

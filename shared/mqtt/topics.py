@@ -70,7 +70,7 @@ class CommandTopic:
     """The topic of the commands to a sensor, which only hubs publish, or of the sensor's replies.
 
     Raises:
-        Invalid: a site or sensor that is not a valid id, or the site of heartbeats.
+        InvalidError: a site or sensor that is not a valid id, or the site of heartbeats.
     """
 
     site: str

@@ -171,7 +171,7 @@ def test_an_alert_that_cannot_be_completed_is_sent_as_it_is_and_never_lost(
         raise trouble
 
     failing = AlertDispatcher(archive.client, hub="one", addresses=[Route(outbox)], completion=Completing(complete))
-    if told:
+    if reported:
         failing.dispatch_batch()
     else:
         with pytest.raises(UnavailableError):

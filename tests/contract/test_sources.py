@@ -131,7 +131,7 @@ def test_an_alert_waits_for_no_more_episodes_than_are_filed_at_once(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hub.alerting.source_filing.AT_ONCE", 4)
-    world.hears(*(heard(n, 0, at(0) + timedelta(hours=n)) for n in range(10)))
+    world.receive(*(source_event(n, 0, at(0) + timedelta(hours=n)) for n in range(10)))
     due = world.store.due(0, 20)
     world.filer.catch_up(due[7])
     assert world.store.due(0, 20) == [*due[:4], *due[8:]]

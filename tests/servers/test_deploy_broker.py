@@ -354,11 +354,11 @@ def test_only_hubs_send_commands_and_each_sensor_reads_its_own(founded: Founded,
             two.link.subscribe(topics)
             listener.link.subscribe(topics)
         hub.link.subscribe(ALL_COMMAND_REPLIES)
-        eventually(lambda: hub.said(to_one) == 0, 10, "the sensor has subscribed")
-        assert to_one in one.heard()
-        eventually(lambda: one.said(from_one) == 0, 10, "the hub has subscribed")
-        assert from_one in hub.heard()
-        assert two.heard() == listener.heard() == []
-        assert [two.said(topic) for topic in (to_one, from_one)] == [NOT_AUTHORISED] * 2
-        assert [listener.said(topic) for topic in (to_one, from_one)] == [NOT_AUTHORISED] * 2
-        assert one.said(to_one) == NOT_AUTHORISED
+        eventually(lambda: hub.publish_code(to_one) == 0, 10, "the sensor has subscribed")
+        assert to_one in one.received()
+        eventually(lambda: one.publish_code(from_one) == 0, 10, "the hub has subscribed")
+        assert from_one in hub.received()
+        assert two.received() == listener.received() == []
+        assert [two.publish_code(topic) for topic in (to_one, from_one)] == [NOT_AUTHORISED] * 2
+        assert [listener.publish_code(topic) for topic in (to_one, from_one)] == [NOT_AUTHORISED] * 2
+        assert one.publish_code(to_one) == NOT_AUTHORISED

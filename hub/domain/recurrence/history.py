@@ -36,7 +36,7 @@ class Interval:
         last_ms: the same.
 
     Raises:
-        Invalid: it ends before it begins.
+        InvalidError: it ends before it begins.
     """
 
     opened_ms: int

@@ -73,7 +73,10 @@ def _where(mask: npt.NDArray[np.bool_]) -> tuple[Rows, Rows]:
 
 
 def _taken(values: Tensor, columns: Rows) -> npt.NDArray[np.float32]:
-    """Some columns of a floating matrix, by numpy, which takes a quarter of PyTorch's time; bfloat16 as its bits."""
+    """Return some columns of a floating matrix.
+
+    numpy takes them in a quarter of PyTorch's time; it knows bfloat16 as bits only.
+    """
     bits = values.view(torch.int16) if values.dtype == torch.bfloat16 else values
     taken = torch.from_numpy(np.take(bits.numpy(), columns, axis=1))
     return taken.view(values.dtype).float().numpy()
@@ -91,7 +94,7 @@ def _sorted(found: Sequence[_Found], queries: int, count: int) -> list[Rows]:
 
 
 def _highest(rows: Rows, scores: npt.NDArray[np.float32], count: int) -> Rows:
-    """The `count` rows with the highest scores, ascending; of equals the first."""
+    """Return the `count` rows with the highest scores, ascending; of equals the first."""
     if len(rows) > count:
         least = np.partition(scores, -count)[-count]
         above, equal = rows[scores > least], rows[scores == least]

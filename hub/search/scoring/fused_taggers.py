@@ -112,7 +112,7 @@ def _of_each(layers: Sequence[_Linear], count: int) -> list[tuple[_Linear, ...]]
 
 
 def _byte_scale(norm: StepNorm) -> Tensor:
-    """What one step of a byte stands for in each activation after a normalisation, float32 [out]."""
+    """Return what one step of a byte stands for in each activation after a normalisation, float32 [out]."""
     return (norm.bias + _DEVIATIONS * norm.weight.abs()).clamp(min=1e-6) / 255.0
 
 

@@ -15,6 +15,6 @@ def test_each_mode_needs_neither_torch_nor_scipy() -> None:
         assert 20 < found["peak_mb"] < 400
 
 
-def test_a_benchmark_that_fails_says_why() -> None:
+def test_a_benchmark_that_fails_states_why() -> None:
     with pytest.raises(UnavailableError, match="embedding"):
         measure_cost("no-such-space", 1)

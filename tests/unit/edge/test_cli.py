@@ -133,7 +133,7 @@ def test_check_reports_what_works_what_does_not_and_no_secrets(tmp_path: Path, e
     assert "s3cret" not in out
 
 
-def test_bench_tells_what_levels_clips_and_embeddings_cost_this_sensor(tmp_path: Path) -> None:
+def test_bench_reports_what_levels_clips_and_embeddings_cost_this_sensor(tmp_path: Path) -> None:
     code, out, _ = finished("bench", "--json", "--repeats", "2", cwd=tmp_path)
     cost = json.loads(out)
     assert (code, cost["space"]) == (0, "earwitness-small-u8/1")

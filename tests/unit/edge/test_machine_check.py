@@ -1,4 +1,4 @@
-"""What `check` says of the machine."""
+"""What `check` states of the machine."""
 
 import pytest
 

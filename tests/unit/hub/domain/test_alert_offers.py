@@ -199,10 +199,10 @@ def test_a_count_weighs_half_after_a_week() -> None:
 
 
 def test_clips_that_come_days_late_are_judged_and_change_no_count() -> None:
-    offers, told = Offers(), list[int]()
-    took(offers, told, 9 * DAY_MS, dog())
+    offers, reported = Offers(), list[int]()
+    took(offers, reported, 9 * DAY_MS, dog())
     before = encode_offers(offers)
-    assert took(offers, told, 3 * DAY_MS, dog())
+    assert took(offers, reported, 3 * DAY_MS, dog())
     assert encode_offers(offers) == before
 
 
@@ -220,7 +220,7 @@ def test_a_clock_that_was_wrong_stops_no_counting() -> None:
 def test_what_is_kept_comes_back_as_it_was_and_stays_small(stream: list[tuple[int, Offer]], a_day: float) -> None:
     offers, reported = Offers(), list[int]()
     for at_ms, offer in sorted(stream, key=lambda item: item[0]):
-        took(offers, told, at_ms, offer, a_day)
+        took(offers, reported, at_ms, offer, a_day)
     kept = encode_offers(offers)
     assert len(kept) < 12_000
     assert encode_offers(decode_offers(kept)) == kept

@@ -19,7 +19,7 @@ def test_a_fault_of_the_disk_or_of_ours_delays_acknowledgements_and_ends_none() 
             if faults:
                 raise faults.pop(0)
 
-    durable = DurableAcknowledger(Disk(), lambda message: told.append(message.mid))
+    durable = DurableAcknowledger(Disk(), lambda message: reported.append(message.mid))
     durable.start()
     for mid in range(5):
         durable.put(received(mid))
@@ -39,7 +39,7 @@ def test_messages_that_wait_for_the_disk_are_reported_as_stalled_and_what_is_dur
             if away:
                 raise UnavailableError("the disk is full")
 
-    durable = DurableAcknowledger(Disk(), lambda message: told.append(message.mid))
+    durable = DurableAcknowledger(Disk(), lambda message: reported.append(message.mid))
     durable.put(received(1))
     durable.start()
     eventually(lambda: durable.worker.waits > 0, 10, "it is tried")
