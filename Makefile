@@ -38,13 +38,14 @@ test: install-test
 
 test-fast: export OMP_NUM_THREADS = 1
 test-fast: install-test
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder tests/unit tests/contract
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder \
+	  -m "not (e2e or faults or browser or tutorial)"
 
 # Kills, freezes and disconnects parts of a network for minutes; `make chaos CHAOS_ARGS="--minutes 15 --seed 7"`.
 CHAOS_ARGS ?= --minutes 3
 chaos: export OMP_NUM_THREADS = 1
 chaos: install-test
-	$(BIN)/python -m tests.faults.chaos $(CHAOS_ARGS)
+	$(BIN)/python -m tests.chaos.run $(CHAOS_ARGS)
 
 # Mutated inputs for every decoder and parser; failures are stored in build/fuzz.
 FUZZ_ARGS ?= --inputs 1000000

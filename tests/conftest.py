@@ -9,8 +9,8 @@ from xdist.scheduler import LoadFileScheduling
 
 from hub.runtime.embedded_servers import Servers, embedded_servers
 from hub.store.events import EventStore
-from tests.processes import Mosquitto, QueryEngine, Redis, Rumqttd, Store, Valkey
 from tests.programs import pytest_sessionfinish  # noqa: F401 - a hook: the closing line
+from tests.server_processes import Mosquitto, QueryEngine, Redis, Rumqttd, Store, Valkey
 
 # How long an example takes shows how busy the machine is, and nothing of what is tested. Half the usual number of
 # examples: a test of a codec or parser that needs more sets it itself, and tests/fuzz runs millions.
@@ -89,31 +89,32 @@ def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
     server.stop()
 
 
-WAITING: Final = ("tutorials", "browser", "faults", "servers")
-"""Folders whose tests wait for servers most of the time. The other folders' tests compute."""
-COMPUTING: Final = ("contract", "fuzz", "unit")
+WAITING: Final = ("tutorial", "browser", "faults", "e2e")
+"""Markers of tests that wait for servers most of the time. The other tests compute."""
+COMPUTING: Final = ("redis", "mosquitto", "")
+"""Markers of the other tests; most have none."""
 LONGEST: Final = (
-    "tests/servers/test_web_schema.py",
-    "tests/servers/test_metrics.py",
-    "tests/servers/test_deploy.py",
-    "tests/servers/test_stores.py",
-    "tests/servers/test_notify.py",
-    "tests/servers/test_homeassistant.py",
-    "tests/servers/test_other_brokers.py",
-    "tests/servers/test_delivery.py",
-    "tests/servers/test_demo.py",
-    "tests/servers/test_replicas.py",
-    "tests/unit/hub/training/distillation/test_distillation.py",
-    "tests/unit/hub/cli/test_training.py",
-    "tests/unit/hub/bench/test_alert_quality.py",
-    "tests/unit/hub/bench/test_figures.py",
-    "tests/unit/hub/training/paper/test_report.py",
-    "tests/unit/edge/test_line.py",
-    "tests/unit/deploy/test_install.py",
+    "tests/hub/web/api/test_schema.py",
+    "tests/hub/metrics/test_prometheus.py",
+    "tests/deploy/test_run_local.py",
+    "tests/hub/store/test_fitness.py",
+    "tests/hub/notify/channels/test_channels.py",
+    "tests/hub/integrations/homeassistant/test_devices.py",
+    "tests/hub/ingest/test_subscription.py",
+    "tests/edge/test_delivery.py",
+    "tests/hub/sandbox/test_demo.py",
+    "tests/hub/app/test_replicas.py",
+    "tests/hub/training/distillation/test_distillation.py",
+    "tests/hub/cli/test_training.py",
+    "tests/hub/bench/test_alert_quality.py",
+    "tests/hub/bench/test_figures.py",
+    "tests/hub/training/paper/test_report.py",
+    "tests/edge/test_line.py",
+    "tests/deploy/test_install.py",
 )
-"""Files of `servers` and `unit` that take more than 20 s: each folder begins with its own."""
-TUTORIALS: Final = "tests/tutorials/test_tutorials.py"
-SHARED: Final = {f"tests/servers/test_{name}.py": "web" for name in ("web", "web_client", "web_named", "web_schema")}
+"""Files that take more than 20 s: the tests of a marker begin with its own."""
+TUTORIALS: Final = "tests/docs/test_tutorials.py"
+SHARED: Final = {f"tests/hub/web/api/test_{name}.py": "web" for name in ("api", "client", "names", "schema")}
 """Files by what they share, which takes many seconds to make."""
 
 
@@ -122,18 +123,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     files: dict[str, list[pytest.Item]] = {}
     for item in items:
         files.setdefault(item.nodeid.partition("::")[0], []).append(item)
-    items[:] = [item for file in in_order([*files]) for item in files[file]]
+    kinds = {file: kind_of(tests[0]) for file, tests in files.items()}
+    items[:] = [item for file in in_order(kinds) for item in files[file]]
 
 
-def in_order(files: list[str]) -> list[str]:
-    """Order files, given as paths from the project's folder."""
+def kind_of(item: pytest.Item) -> str:
+    """The marker that decides where a test's file runs; empty if it has none of them."""
+    return next((name for name in (*WAITING, *COMPUTING) if name and item.get_closest_marker(name)), "")
+
+
+def in_order(kinds: dict[str, str]) -> list[str]:
+    """Order files, given as paths from the project's folder with their markers."""
     longest = {file: number for number, file in enumerate(LONGEST)}
     places: dict[str, float] = {}
-    for folders in (WAITING, COMPUTING):
-        own = [file for file in files if Path(file).parts[1] in folders]
-        own.sort(key=lambda file: (folders.index(Path(file).parts[1]), longest.get(file, len(LONGEST))))
+    for markers in (WAITING, COMPUTING):
+        own = [file for file, kind in kinds.items() if kind in markers]
+        own.sort(key=lambda file: (markers.index(kinds[file]), longest.get(file, len(LONGEST))))
         places |= {file: number / len(own) for number, file in enumerate(own)}
-    return sorted(files, key=lambda file: places[file])
+    return sorted(kinds, key=lambda file: places[file])
 
 
 @pytest.hookimpl(optionalhook=True)

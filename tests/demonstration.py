@@ -9,7 +9,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from tests.processes import eventually
+from tests.server_processes import eventually
 
 
 class Demonstration:

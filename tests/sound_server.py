@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from shared.audio import Waveform
-from tests.processes import Server, eventually
 from tests.programs import library, program
+from tests.server_processes import Server, eventually
 
 RATE_HZ = 48_000
 ALSA = """\

@@ -10,8 +10,8 @@ from typing import Any
 
 import redis
 
-from tests.processes import Redis, Valkey
-from tests.receivers import certificate
+from tests.fake_receivers import certificate
+from tests.server_processes import Redis, Valkey
 
 
 def ask(url: str, *words: str | int) -> Any:

@@ -1,6 +1,6 @@
 """Write deploy/grafana/dashboards/*.json from dashboards.toml: `python deploy/grafana/make_dashboards.py`.
 
-A test compares them. `tests/servers/test_metrics.py` evaluates every expression in a real Prometheus.
+A test compares them. `tests/hub/metrics/test_prometheus.py` evaluates every expression in a real Prometheus.
 `--print` prints the JSON instead.
 """
 

@@ -1,0 +1,47 @@
+"""The page of conformance: it is current, and every figure outside the class 1 limits is explained."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge.conformance.limits import FAST_BURSTS, WEIGHTING, Tolerance, band_limits
+from edge.conformance.report import page
+
+PAGE = Path(__file__).parents[3] / "docs" / "conformance.md"
+NUMBER = re.compile(r"[+-]\d+\.\d\d")
+
+
+@pytest.fixture(scope="module")
+def printed() -> str:
+    return page()
+
+
+def test_the_page_in_docs_is_current(printed: str) -> None:
+    kept = PAGE.read_text(encoding="utf-8")
+    assert NUMBER.sub("n", kept) == NUMBER.sub("n", printed), "earwitness-edge conformance > docs/conformance.md"
+    before, after = ([float(text) for text in NUMBER.findall(one)] for one in (kept, printed))
+    assert after == pytest.approx(before, abs=0.021)  # the last digit depends on the processor
+
+
+def test_only_tones_below_the_noise_of_16_bits_are_outside_the_class_1_limits(printed: str) -> None:
+    outside = [line for line in printed.splitlines() if "**" in line and line.startswith("|")]
+    assert [line.split("|")[1].strip() for line in outside] == ["-60", "-70", "-80"]
+    for line in outside:
+        assert "**" not in "".join(line.split("|")[4:])
+
+
+def test_a_figure_outside_the_limits_does_not_hold() -> None:
+    assert Tolerance(-1.0, 1.0).holds(1.0)
+    assert not Tolerance(-1.0, 1.0).holds(1.01)
+    assert Tolerance(float("-inf"), 3.0).holds(-99.0)
+    assert len(WEIGHTING) == 34
+    assert [burst.duration_s for burst in FAST_BURSTS] == sorted((b.duration_s for b in FAST_BURSTS), reverse=True)
+
+
+def test_the_limits_of_a_band_are_those_of_the_table() -> None:
+    lowest, highest = band_limits(np.array([1.0, 1.1219, 1.1221, 10.0, 0.1]), 1)
+    np.testing.assert_allclose(lowest, [-0.4, -0.4, 1.2, 70.0, 70.0], atol=0.05)
+    np.testing.assert_allclose(highest[:2], [0.4, 5.3], atol=0.05)
+    assert np.isinf(highest[2:]).all()
