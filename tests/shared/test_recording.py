@@ -111,6 +111,18 @@ def test_a_cut_flac_file_is_read_to_the_cut() -> None:
     assert "damaged after" in fault or "it holds" in fault
 
 
+@pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
+def test_a_cut_ogg_file_is_read_to_the_cut(tmp_path: Path, subtype: str) -> None:
+    path = tmp_path / "x.ogg"
+    sound = np.sin(np.arange(480_000) / 20.0).astype(np.float32) / 2
+    soundfile.write(path, sound, 48_000, format="OGG", subtype=subtype)
+    whole, _ = soundfile.read(path, dtype="float32")
+    data = path.read_bytes()
+    samples, _ = read_all(data[: len(data) * 2 // 3])
+    assert whole.size / 3 < samples.size < whole.size
+    np.testing.assert_array_equal(samples, np.round(whole[: samples.size] * 32_768).astype(np.int16))
+
+
 @pytest.mark.parametrize(
     "kind",
     [("OGG", "VORBIS"), ("OGG", "OPUS"), ("WAV", "IMA_ADPCM"), ("WAVEX", "PCM_24"), ("RF64", "FLOAT")],
