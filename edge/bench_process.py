@@ -8,7 +8,6 @@
 """
 
 import importlib
-import json
 import sys
 import time
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from edge.sources import AudioClip
 from shared.audio import Waveform
 from shared.backbones import resolve_manifest
 from shared.backbones.benchmark import RATE_HZ, peak_mb
+from shared.command_line import to_json
 from shared.events import CLIP_S, EARLIEST, EventId
 from shared.extractor import FeatureExtractor
 from shared.levels.meter import LevelMeter
@@ -71,4 +71,4 @@ def _process_clip(meter: LevelMeter, extractor: FeatureExtractor | None, clip: W
 
 
 if __name__ == "__main__":
-    print(json.dumps(run(sys.argv[1], sys.argv[2], int(sys.argv[3]))))  # noqa: T201 - read by `edge.bench`
+    print(to_json(run(sys.argv[1], sys.argv[2], int(sys.argv[3]))))  # noqa: T201 - read by `edge.bench`

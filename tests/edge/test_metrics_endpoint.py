@@ -81,7 +81,11 @@ def test_a_sensor_exports_what_waits_what_was_sent_and_whether_any_hub_accepts_i
         eventually(lambda: accepts(port), 30, "metrics are served")
         assert listening(edge) == {f"127.0.0.1:{port}"}
         documented = re.findall(r"\| `(earwitness_edge_\w+)`", REFERENCE.read_text())
-        assert sorted(scrape(port)) == sorted(documented)
+        assert set(documented) - set(scrape(port)) <= {
+            "earwitness_edge_temperature_celsius",  # not every machine has these
+            "earwitness_edge_under_voltage",
+        }
+        assert set(scrape(port)) <= set(documented)
         eventually(lambda: now("spool_events") > 20, 30, "events wait while the broker is away")
         assert (
             now("broker_connected") == now("events_published_total") == now("last_published_timestamp_seconds") == 0

@@ -3,7 +3,7 @@
 The members run one after the other, so that what one works on stays in the processor's caches.
 
 Where the processor multiplies bytes, the activations between two layers are bytes. Their scales need no data: batch
-normalisation has learnt the mean and the deviation of each activation.
+normalisation holds the mean and the deviation of each activation.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,7 +28,7 @@ _LARGEST: Final = 80.0
 """Logits of attention are clipped here, so that their exponentials stay finite."""
 
 _DEVIATIONS: Final = 7.0
-"""The largest byte stands for an activation so many deviations above its mean."""
+"""The largest byte stands for an activation at this many deviations above its mean."""
 
 _Linear = tuple[Tensor, Tensor]
 """Weight [out, wide] and bias [out]."""

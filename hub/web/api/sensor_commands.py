@@ -28,7 +28,9 @@ class NewCommand(BaseModel):
     )
 
     action: CommandAction
-    settings: dict[SettingName, SettingText | None] = Field(default_factory=dict, max_length=64)
+    settings: dict[SettingName, SettingText | None] = Field(
+        default_factory=dict, max_length=64, json_schema_extra={"additionalProperties": False}
+    )
     expires_s: int = Field(EXPIRES_S, ge=1, le=86_400, description="the sensor does not run it after this time")
 
 

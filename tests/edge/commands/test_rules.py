@@ -96,7 +96,7 @@ def test_queries_return_no_secret() -> None:
 
 
 def test_names_and_passwords_in_urls_are_not_shown() -> None:
-    assert public_settings(load({"mqtt.host": "rtsp://user:hush@camera"}))["mqtt.host"] == "rtsp://***@camera"
+    assert public_settings(load({"mqtt.host": "rtsp://user:s3cret@camera"}))["mqtt.host"] == "rtsp://***@camera"
 
 
 def test_every_secret_and_path_is_locked() -> None:

@@ -191,7 +191,7 @@ def test_the_page_and_the_api_send_commands_and_show_the_replies(
             (listed,) = client.get("/api/v1/sensors").json()["sensors"]
             assert 0 < listed["report"]["health"]["memory_used"] < 1
             assert "Disk of the spool" in shown
-            assert client.get("/sensors/demo/nobody").status_code == 404
+            assert client.get("/sensors/demo/unknown").status_code == 404
             assert client.get("/sensors").text.count(page) == 1
     finally:
         hub.stop()
