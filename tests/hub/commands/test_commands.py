@@ -21,7 +21,7 @@ from tests.server_processes import EdgeProcess, HubProcess, Mosquitto, Valkey, e
 pytestmark = pytest.mark.e2e
 
 PLACE = "demo/sensor-1"
-ROLLBACK_S = 3.0
+ROLLBACK_S = 10.0
 
 
 def embeddings_sensor(folder: Path, port: int) -> EdgeProcess:
