@@ -83,7 +83,7 @@ def decide(command: CommandMessage, view: SettingsView) -> Decision:
             return Decision("accepted", "restart")
         case "self-test":
             return Decision("done", "self-test")
-        case "clip" if sends_sound(view.effective):
+        case "clip" if view.effective.sends_sound:
             return Decision("accepted", "clip")
         case "clip":
             return Decision("refused", reason="this sensor sends no sound")
@@ -107,7 +107,7 @@ def _decide_change(command: CommandMessage, view: SettingsView) -> Decision:
         wanted = view.load(overrides)
     except InvalidError as error:
         return Decision("refused", reason=str(error)[:SHOWN_CHARACTERS])
-    if sends_sound(wanted) and not sends_sound(view.effective):
+    if wanted.sends_sound and not view.effective.sends_sound:
         return Decision("refused", reason="this sensor sends no sound; change that on the sensor itself")
     return Decision("accepted", "change", overrides=overrides)
 
@@ -131,11 +131,6 @@ def has_expired(
     if clock != "synchronised" and broker_expiry_s is None:
         return "the command has no message expiry interval, and this sensor's clock is not synchronised"
     return None
-
-
-def sends_sound(settings: EdgeSettings) -> bool:
-    """Return whether a sensor with these settings sends sound, and not only what is computed from it."""
-    return settings.sends_sound
 
 
 def locked(name: str) -> str | None:
