@@ -42,8 +42,7 @@ class TagRanker:
         signs, profile = 2.0 * query[..., 0, :COUNT] - 1.0, query[..., 0, COUNT:]
         levels = (events[..., :COUNT] @ signs[..., None])[..., 0]
         levels += COUNT / 2 - signs.sum(dim=-1, keepdim=True) / 2
-        products = (profile[..., None, :] @ events[..., COUNT:].mT)[..., 0, :]  # events @ profile takes far longer
-        affinities = products.clamp_(0.0, 1.0).square_()
+        affinities = (events[..., COUNT:] @ profile[..., None])[..., 0].clamp_(0.0, 1.0).square_()
         return levels.add_(affinities, alpha=self._weight)
 
 
