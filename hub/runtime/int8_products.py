@@ -45,18 +45,6 @@ def product(codes: Tensor, matrix: Packed, dtype: torch.dtype = torch.float32, a
     return result
 
 
-def layer(codes: Tensor, matrix: Packed, bias: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return bytes uint8 [n, wide] times a matrix [out, wide] plus `bias`, float32 [out].
-
-    As `dtype` uint8, the result is rounded and cut to [0, 255], which is a ReLU too; as a float type, it is neither.
-    """
-    weight, scale, zero = matrix
-    result: Tensor = torch.ops.onednn.qlinear_pointwise(
-        codes, 1.0, 0, weight, scale, zero, bias, 1.0, 0, dtype, "none", [], ""
-    )
-    return result
-
-
 def product_plus(codes: Tensor, matrix: Packed, bias: Tensor, dtype: torch.dtype) -> Tensor:
     """Return bytes uint8 [n, wide] times a matrix [out, wide] plus `bias`, float32 [out]: [n, out].
 
