@@ -93,11 +93,12 @@ class LevelMeter:
         self._bands = ThirdOctaves(self.rate_hz)
         self._settling = round(SETTLING_S * self.rate_hz)
 
-    def measure(self, waveform: Waveform) -> Measurement:
+    def measure(self, waveform: Waveform, *, last: bool = False) -> Measurement:
         """Measure the next clip.
 
         Args:
             waveform: float32 [samples], full scale = 1.0.
+            last: whether the sound ends with this clip, so that its bands include its last 30 ms.
 
         Raises:
             InvalidError: no samples, or samples that are not finite.
@@ -106,12 +107,12 @@ class LevelMeter:
             raise InvalidError("a clip needs samples, and all of them finite")
         signal = waveform.astype(np.float64)
         starts = range(0, signal.size, self.rate_hz)
-        pieces = [self._piece(signal[start : start + self.rate_hz]) for start in starts]
+        pieces = [self._piece(signal[at : at + self.rate_hz], last=last and at == starts[-1]) for at in starts]
         overload = bool(np.max(np.abs(waveform)) >= OVERLOAD)
         whole = [piece for piece in pieces if piece.samples == self.rate_hz]
         return Measurement(self._clip(pieces, overload), tuple(self._second(piece) for piece in whole))
 
-    def _piece(self, signal: Floats) -> _Piece:
+    def _piece(self, signal: Floats, *, last: bool) -> _Piece:
         a_weighted, c_weighted = self._weightings.process(signal)
         power = np.square(a_weighted)
         weighted = self._times.process(power)
@@ -120,7 +121,7 @@ class LevelMeter:
         fast = settled[:: max(1, round(PERCENTILE_STEP_S * self.rate_hz))]
         if fast.size:
             self._ambient.add(_dbfs_of(fast), signal.size / self.rate_hz)
-        sums, counts = self._bands.process(signal)
+        sums, counts = self._bands.process(signal, last=last)
         return _Piece(
             samples=signal.size,
             energies=np.array([power.sum(), c_weighted @ c_weighted, signal @ signal, weighted[2].sum()]),
@@ -199,7 +200,7 @@ def measure(waveform: Waveform, rate_hz: int, full_scale_db_spl: float | None = 
     Raises:
         InvalidError: no samples, or samples that are not finite.
     """
-    return LevelMeter(rate_hz, full_scale_db_spl).measure(waveform).levels
+    return LevelMeter(rate_hz, full_scale_db_spl).measure(waveform, last=True).levels
 
 
 def _dbfs_of(power: Floats) -> Floats:
