@@ -10,7 +10,7 @@ from edge.sources.protocol import AudioClip, EmbeddingClip
 from shared.audio import Waveform, encode_flac, flac_rate, resample
 from shared.events import CLIP_S, ClockStatus, Embedding, Event, EventId, Flac, Levels
 from shared.extractor import FeatureExtractor
-from shared.levels.meter import FLOOR_DBFS, LevelMeter
+from shared.levels.meter import FLOOR_DBFS, LevelMeter, measure
 
 VGGISH_RATE_HZ: Final = 16_000
 """Sample rate of VGGish's input audio. Source: AudioSet release of VGGish."""
@@ -71,13 +71,19 @@ def encode(
         captured_at=within_wire(item.captured_at or captured_at),
         duration_s=item.waveform.size / item.rate_hz,
         rate_hz=rate_hz,
-        levels=(meter or LevelMeter(item.rate_hz, calibration.full_scale_db_spl)).measure(measured).levels,
+        levels=_levels(measured, item.rate_hz, meter, calibration),
         body=_body(waveform, rate_hz, extractor),
         clock=clock,
         backfilled=backfilled,
         calibration=calibration.record,
         sound=None if extractor is None or sound is None else sound.select(waveform, rate_hz),
     )
+
+
+def _levels(waveform: Waveform, rate_hz: int, meter: LevelMeter | None, calibration: LevelCalibration) -> Levels:
+    if meter is None:
+        return measure(waveform, rate_hz, calibration.full_scale_db_spl)
+    return meter.measure(waveform).levels
 
 
 def _body(waveform: Waveform, rate_hz: int, extractor: FeatureExtractor | None) -> Flac | Embedding:

@@ -90,10 +90,17 @@ def publish_event(demo_: Demo, place: str, features: Features, seq: int, boot: s
         levels=Levels(70.0, 80.0, "dB"),
         body=Embedding(EARWITNESS_SMALL.id, features),
     )
-    link = MqttSession(demo_.broker.settings, f"sender-{sensor}-{boot}-{seq}")
+    send_event(demo_, event)
+    return str(event.id)
+
+
+def send_event(demo_: Demo, event: Event) -> None:
+    """Send an event as its sensor does, and wait until it is archived."""
+    link = MqttSession(demo_.broker.settings, f"sender-{event.id.sensor}-{event.id.boot}-{event.id.seq}")
     link.start()
     assert isinstance(link.signals.get(timeout=10), Connected)
-    link.publish(str(SensorTopic(site, sensor, "event")), encode_event(event), content_type="application/cbor")
+    link.publish(
+        str(SensorTopic(event.site, event.id.sensor, "event")), encode_event(event), content_type="application/cbor"
+    )
     eventually(lambda: httpx.get(f"{demo_.url}/api/v1/events/{event.id}").status_code == 200, 20, "it is archived")
     link.stop()
-    return str(event.id)

@@ -44,6 +44,8 @@ class StoredEvent:
     Attributes:
         captured_at: when it is taken to have been captured: what orders, matches and expires.
         received_at: when it came, by the hub's clock.
+        levels: sound levels. The store writes their details; they are None when it returns an event, and
+            `hub.store.level_details` reads them.
         features: uint8 [frames, dimension] of the feature space `space`.
         presence: probability of each category, float32 [8].
         clip: path of the audio below the clip directory, or "".

@@ -18,6 +18,7 @@ from hub.domain.records import (
     to_ms,
 )
 from hub.store.json_rows import VERSION
+from hub.store.level_details import level_fields
 from shared.errors import InvalidError
 from shared.events import Calibration, ClockStatus, EventId, Levels
 from shared.feature_space import get_space
@@ -74,6 +75,8 @@ def to_redis_hash(event: StoredEvent) -> dict[str, str | bytes]:
     if event.calibration is not None:
         fields["calibration"] = event.calibration.id
         fields["calibrated_ms"] = str(to_ms(event.calibration.at))
+    if event.levels.details is not None:
+        fields |= level_fields(event.levels.details)
     return fields
 
 

@@ -20,6 +20,7 @@ from hub.store.codec import FIELDS, from_redis_hash, to_redis_hash
 from hub.store.dead_letters import CAP_BYTES, DeadLetters, Limits
 from hub.store.event_removal import EventRemoval, time_index_keys
 from hub.store.fitness import Fitness, examine_store, wait_for_disk
+from hub.store.level_details import LevelDetailsReader
 from hub.store.rows import Rows
 from hub.store.sensor_signals import BEGAN, FIELD, REPORTED, UPDATE_SIGNAL_STATS_LUA, SilenceThresholds
 from hub.store.sensors import SensorStore
@@ -87,6 +88,7 @@ class EventStore:
         self.alerts = AlertStore(self._redis, self.rows)
         self.sensors = SensorStore(self._redis, self.rows)
         self.changes = changes.ChangeLog(self._redis)
+        self.level_details = LevelDetailsReader(self._redis, self.rows)
         self._removal = EventRemoval(self._redis, self.rows, self.changes)
 
     @property

@@ -6,18 +6,29 @@ from datetime import datetime
 from typing import Final
 
 from hub.domain.episodes import Episode
-from hub.domain.records import to_ms
+from hub.domain.records import StoredEvent, to_ms
 from hub.domain.verdicts import Verdict
 from hub.store.event_queries import Cursor
 from hub.web.context import WebContext
 from hub.web.pagination import paginate
-from hub.web.schemas import from_ms
+from hub.web.schemas import EventView, event_view, from_ms
 from shared.messages import AlertMessage, Severity
 from shared.taxonomy import CATEGORIES
 
 _BATCH: Final = 200
 LOOKED_AT: Final = 2_000
 """Most alerts that one request reads; a page may be short and still have a next one."""
+
+
+def event_views(parts: WebContext, events: Sequence[StoredEvent]) -> list[EventView]:
+    """Return the API representations of events, with the names of their named sounds and their level details.
+
+    Raises:
+        UnavailableError: the store is unavailable.
+    """
+    ids = [str(event.id) for event in events]
+    names, details = parts.name_matcher.names_of(ids), parts.archive.level_details.fetch(ids)
+    return [event_view(event, names.get(key), details.get(key)) for key, event in zip(ids, events, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)

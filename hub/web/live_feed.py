@@ -25,8 +25,9 @@ from hub.domain.records import StoredEvent, to_ms
 from hub.store import keys
 from hub.store.client import raises_unavailable
 from hub.web.context import WebContext
+from hub.web.listing import event_views
 from hub.web.resolve import last_events
-from hub.web.schemas import episode_view, event_view
+from hub.web.schemas import episode_view
 from hub.web.sensor_schemas import sensor_view
 from shared.errors import UnavailableError
 from shared.messages import AlertMessage
@@ -200,14 +201,14 @@ class LiveFeed:
         events = {str(event.id): event for event in self._parts.archive.fetch([name for _, name in changes])}
         recents = self._parts.episode_store.sensor_states(sorted({event.place for event in events.values()}))
         sensors = {sensor.place: sensor for sensor in self._parts.archive.sensors.all()} if events else {}
-        names = self._parts.name_matcher.names_of(list(events))
+        views = dict(zip(events, event_views(self._parts, list(events.values())), strict=True))
         news = []
         for position, name in changes:
             event = events.get(name)
             if event is None:
                 continue
             alert = self._parts.archive.alerts.get(name)
-            news.append(SseMessage("event", event_view(event, names.get(name)).model_dump_json()))
+            news.append(SseMessage("event", views[name].model_dump_json()))
             if event.place in sensors:
                 news.append(SseMessage("sensor", sensor_view(sensors[event.place], event).model_dump_json()))
             news += self._of_episodes(event, recents)

@@ -1,5 +1,6 @@
 """API representations of events, episodes, alerts, thresholds and sensors. Times are UTC; levels are in dB."""
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -11,7 +12,8 @@ from hub.domain.records import StoredEvent
 from hub.domain.thresholds import Threshold
 from hub.domain.verdicts import Verdict
 from shared.events import ClockStatus, LevelUnit
-from shared.messages import AlertMessage, MatchMessage, Probability
+from shared.levels.values import LevelDetails
+from shared.messages import AlertMessage, LevelDetailsMessage, MatchMessage, Probability
 from shared.taxonomy import CATEGORIES
 
 EVENT_EXAMPLE = "demo.street-1.5f2c.17"
@@ -38,6 +40,7 @@ class EventView(BaseModel):
                 "laeq": 71.3,
                 "lafmax": 84.0,
                 "level_unit": "dB",
+                "level_details": None,
                 "calibration": "2026-05-20-1f3c5a",
                 "calibrated_at": "2026-05-20T09:14:50Z",
                 "calibration_age_days": 12.5,
@@ -62,6 +65,9 @@ class EventView(BaseModel):
     laeq: float
     lafmax: float
     level_unit: LevelUnit
+    level_details: LevelDetailsMessage | None = Field(
+        description="further levels and third-octave bands; null if the sensor or an earlier hub did not keep them"
+    )
     calibration: str | None = Field(
         description="id of the sensor's calibration; null if it was never calibrated, or calibrated by hand"
     )
@@ -191,8 +197,8 @@ class VerdictResult(BaseModel):
     threshold_after: float
 
 
-def event_view(event: StoredEvent, sound: NamedSound | None = None) -> EventView:
-    """Return the API representation of an event, with the name of its named sound."""
+def event_view(event: StoredEvent, sound: NamedSound | None = None, details: LevelDetails | None = None) -> EventView:
+    """Return the API representation of an event, with the name of its named sound and its level details."""
     return EventView(
         id=str(event.id),
         site=event.site,
@@ -203,6 +209,7 @@ def event_view(event: StoredEvent, sound: NamedSound | None = None) -> EventView
         laeq=event.levels.laeq,
         lafmax=event.levels.lafmax,
         level_unit=event.levels.unit,
+        level_details=None if details is None else LevelDetailsMessage.model_validate(asdict(details)),
         calibration=event.calibration and event.calibration.id,
         calibrated_at=event.calibration and event.calibration.at,
         calibration_age_days=event.calibration_age_days,

@@ -29,9 +29,10 @@ from hub.web.api.params import (
 )
 from hub.web.audio import audio_path, get_audio_or_404
 from hub.web.context import WebContext
+from hub.web.listing import event_views
 from hub.web.pagination import decode_cursor, encode_cursor
 from hub.web.resolve import get_event_or_404
-from hub.web.schemas import EventList, EventView, ExplanationView, SimilarList, event_view, why_view
+from hub.web.schemas import EventList, EventView, ExplanationView, SimilarList, why_view
 from hub.web.search_service import filter_of, search_by_event
 from hub.web.spectrogram import VERSION, fingerprint, png, spectrogram
 from shared.audio import decode_flac
@@ -71,16 +72,12 @@ def routes(parts: WebContext) -> APIRouter:
         """List archived events, newest first."""
         wanted = EventFilter(_ms(since), _ms(until), place, category, min_laeq, clock, backfilled)
         page = parts.catalogue.events(wanted, limit=limit, after=decode_cursor(after))
-        names = parts.name_matcher.names_of([str(event.id) for event in page.events])
-        views = [event_view(event, names.get(str(event.id))) for event in page.events]
-        return EventList(events=views, next=encode_cursor(page.next))
+        return EventList(events=event_views(parts, page.events), next=encode_cursor(page.next))
 
     @router.get("/{event_id}", responses=errors(404, 422, 503))
     def event(event_id: EventIdPath) -> EventView:
         """Return one event."""
-        return event_view(
-            get_event_or_404(parts.archive, event_id), parts.name_matcher.names_of([event_id]).get(event_id)
-        )
+        return event_views(parts, [get_event_or_404(parts.archive, event_id)])[0]
 
     @router.get("/{event_id}/similar", responses=errors(404, 422, 503))
     def similar(

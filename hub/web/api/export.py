@@ -13,12 +13,16 @@ from hub.store.event_queries import Cursor, EventFilter
 from hub.web.api.params import Backfilled, Category, Clock, Place, Since, Site, Until, errors
 from hub.web.context import WebContext
 from hub.web.export import MEDIA_TYPES, Format, Row, csv_lines, iterate_pages, json_lines
-from hub.web.listing import AlertFilter, alerts, verdicts
-from hub.web.schemas import EventView, event_view
-from shared.messages import AlertMessage
+from hub.web.listing import AlertFilter, alerts, event_views, verdicts
+from hub.web.schemas import EventView
+from shared.levels.bands import NOMINAL_HZ
+from shared.messages import AlertMessage, LevelDetailsMessage
 from shared.taxonomy import CATEGORIES
 
 _PAGE: Final = 200
+_LEVELS: Final = tuple(name for name in LevelDetailsMessage.model_fields if name != "bands")
+_BANDS: Final = tuple(f"band_{frequency_hz:g}_hz" for frequency_hz in NOMINAL_HZ)
+"""Columns of level details; one for each third-octave band, by its nominal mid-band frequency."""
 _EVENT: Final = (
     "id",
     "site",
@@ -29,6 +33,8 @@ _EVENT: Final = (
     "laeq",
     "lafmax",
     "level_unit",
+    *_LEVELS,
+    *_BANDS,
     "calibration",
     "calibrated_at",
     "calibration_age_days",
@@ -98,8 +104,7 @@ def routes(parts: WebContext) -> APIRouter:
 
         def page(after: Cursor | None) -> tuple[Sequence[EventView], Cursor | None]:
             found = parts.catalogue.events(wanted, limit=_PAGE, after=after)
-            names = parts.name_matcher.names_of([str(event.id) for event in found.events])
-            return [event_view(event, names.get(str(event.id))) for event in found.events], found.next
+            return event_views(parts, found.events), found.next
 
         return _response("events", form, _EVENT, (_event_row(event) for event in iterate_pages(page)))
 
@@ -131,7 +136,9 @@ def _response(name: str, form: Format, columns: tuple[str, ...], rows: Iterator[
 
 def _event_row(event: EventView) -> Row:
     row = event.model_dump(mode="json")
-    return {**row, **{name: round(p, 4) for name, p in row.pop("presence").items()}}
+    details = row.pop("level_details") or {}
+    bands = dict(zip(_BANDS, details.pop("bands", ()), strict=False))
+    return {**row, **details, **bands, **{name: round(p, 4) for name, p in row.pop("presence").items()}}
 
 
 def _alert_row(alert: AlertMessage) -> Row:

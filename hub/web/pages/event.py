@@ -12,10 +12,12 @@ from hub.domain.records import StoredEvent, to_ms
 from hub.search.backend import Filter
 from hub.store.event_queries import EventFilter
 from hub.web.audio import audio_path
+from hub.web.level_chart import level_chart
 from hub.web.name_service import likely
 from hub.web.pages.rendering import PageRenderer
 from hub.web.resolve import get_event_or_404
 from hub.web.search_service import search_by_event
+from shared.levels.values import LevelDetails
 from shared.messages import MatchMessage
 from shared.taxonomy import CATEGORIES
 
@@ -44,6 +46,7 @@ def routes(shell: PageRenderer) -> APIRouter:
         comparable = found.space in parts.retrieval.spaces
         similar = search_by_event(parts, found, _SIMILAR, Filter()) if comparable else []
         alert = parts.archive.alerts.get(event_id)
+        details = parts.archive.level_details.fetch([event_id]).get(event_id)
         episodes = _episodes(shell, found)
         return shell.page(
             request,
@@ -51,6 +54,8 @@ def routes(shell: PageRenderer) -> APIRouter:
             event=found,
             presence=presence,
             lead=presence[0][0],
+            details=None if details is None else level_chart(details),
+            flags=() if details is None else _flags(details),
             attention=attention_of(shell, found),
             audible=audio_path(parts, found) is not None,
             keeps_sound=parts.settings.store.audio_dir is not None,
@@ -66,6 +71,13 @@ def routes(shell: PageRenderer) -> APIRouter:
         )
 
     return router
+
+
+def _flags(details: LevelDetails) -> list[str]:
+    """Return warnings about the measurement of an event's levels."""
+    overload = "A sample reached full scale (overload): the levels may be too low."
+    under_range = "The level fell below the linear range of a 16-bit converter (under-range)."
+    return [overload] * details.overload + [under_range] * details.under_range
 
 
 def naming_of(shell: PageRenderer, event: StoredEvent) -> dict[str, Any]:
