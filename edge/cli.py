@@ -113,7 +113,7 @@ def config_(config: Config = None, overrides: Overrides = None) -> None:
 
 @app.command()
 def check(config: Config = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
-    """Print the effective settings, and test source, calibration, features, spool, broker and machine.
+    """Print the effective settings, and test microphone, level, clock, broker, TLS, disk and what else it needs.
 
     Exits with 0 if a run would work, 1 if a test failed (the output explains the fix), 2 if the settings are
     invalid.

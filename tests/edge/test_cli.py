@@ -126,7 +126,10 @@ def test_check_reports_what_works_what_does_not_and_no_secrets(tmp_path: Path, e
         "calibration": True,
         "features": True,
         "spool": True,
+        "disk": True,
+        "clock": True,
         "broker": False,
+        "tls": True,
         "machine": True,
     }
     assert report["settings"]["source"]["kind"] == "embeddings"

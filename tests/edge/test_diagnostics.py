@@ -30,14 +30,34 @@ class Microphone:
 
 
 @pytest.mark.parametrize(
-    ("amplitude", "stated"),
-    [(0.1, "LAeq of 10 s is -20 dBFS"), (0.0, "silence (LAeq -120 dBFS): check the cable")],
+    ("amplitude", "works", "stated"),
+    [(0.1, True, "LAeq of 10 s is -20 dBFS"), (0.0, False, "silent: all samples are 0; unmute the input")],
 )
-def test_a_microphone_is_listened_to(monkeypatch: pytest.MonkeyPatch, amplitude: float, stated: str) -> None:
+def test_a_microphone_is_listened_to(
+    monkeypatch: pytest.MonkeyPatch, amplitude: float, works: bool, stated: str
+) -> None:
     monkeypatch.setattr(diagnostics, "open_source", lambda _: Microphone(amplitude))
-    monkeypatch.setattr(diagnostics, "_try_broker", lambda _: "not tried")
-    (source,) = (one for one in run_checks(EdgeSettings()) if one.what == "source")
-    assert stated in source.words
+    monkeypatch.setattr(diagnostics, "try_broker", lambda _: "not tried")
+    found = {one.what: one for one in run_checks(load_settings(EdgeSettings, None, ["source.kind=microphone"]))}
+    assert (found["microphone"].ok, found["microphone"].words) == (True, "microphone: sound at 8000 Hz")
+    assert (found["level"].ok, stated in found["level"].words) == (works, True)
+
+
+def test_a_microphone_that_delivers_nothing_is_named_and_has_no_level(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Microphone, "clips", lambda *_: iter(()))
+    monkeypatch.setattr(diagnostics, "open_source", lambda _: Microphone(0.1))
+    monkeypatch.setattr(diagnostics, "try_broker", lambda _: "not tried")
+    found = {one.what: one for one in run_checks(load_settings(EdgeSettings, None, ["source.kind=microphone"]))}
+    assert not found["microphone"].ok
+    assert "check the plug and source.device" in found["microphone"].words
+    assert "level" not in found
+
+
+def test_a_connection_without_tls_is_named_with_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(diagnostics, "try_broker", lambda _: "not tried")
+    found = {one.what: one for one in run_checks(EdgeSettings())}
+    assert found["tls"].ok
+    assert "set mqtt.tls and mqtt.ca_file" in found["tls"].words
 
 
 STATED, UNSAID = b"\xe0\x02\x8e\x00", b"\xe0\x00"
