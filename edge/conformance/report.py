@@ -47,6 +47,7 @@ def _lines() -> Iterator[str]:
     yield "(frequency and directional response), the amplifier and the converter (self-noise, analogue linearity,"
     yield "overload), temperature, humidity, static pressure, vibration, radio fields and the power supply. These"
     yield "need a test of the sensor in a laboratory (IEC 61672-2).\n"
+    yield "[conformance-oracles.md](conformance-oracles.md) compares the meter with independent implementations.\n"
     yield from _weightings()
     yield from _bursts()
     yield from _linearity()

@@ -5,7 +5,7 @@ a sorted set of ids by such a time.
 
 | key | type | content |
 |---|---|---|
-| `ew:event:<event>` | hash | an event; its field `name` is the id of its named sound |
+| `ew:event:<event>` | hash | an event; `name`: the id of its named sound; levels: `hub.store.level_details` |
 | `ew:events` | sorted set | time index of all events, by capture |
 | `ew:events:<what>` | sorted set | time index of the events of a place, or of a category |
 | `ew:late` | sorted set | events that came more than a day after their capture, by receipt |
