@@ -71,7 +71,7 @@ FAST_BURSTS: Final = (
     Burst(0.002, Tolerance(-1.5, 1.0), Tolerance(-2.5, 1.0)),
     Burst(0.001, Tolerance(-2.0, 1.0), Tolerance(-3.0, 1.0)),
     Burst(0.0005, Tolerance(-2.5, 1.0), Tolerance(-4.0, 1.0)),
-    Burst(0.00025, Tolerance(-3.0, 1.0), Tolerance(-5.0, 1.0)),
+    Burst(0.00025, Tolerance(-3.0, 1.0), Tolerance(-5.0, 1.5)),
 )
 """Limits of LAFmax and LAE of a burst, relative to the steady tone. Source: IEC 61672-1:2013, table 4."""
 SLOW_BURSTS: Final = (

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.conformance.limits import FAST_BURSTS, WEIGHTING, Tolerance, band_limits
+from edge.conformance.limits import FAST_BURSTS, PEAKS, SLOW_BURSTS, WEIGHTING, Tolerance, band_limits
 from edge.conformance.report import page
 
 PAGE = Path(__file__).parents[3] / "docs" / "conformance.md"
@@ -38,6 +38,17 @@ def test_a_figure_outside_the_limits_does_not_hold() -> None:
     assert Tolerance(float("-inf"), 3.0).holds(-99.0)
     assert len(WEIGHTING) == 34
     assert [burst.duration_s for burst in FAST_BURSTS] == sorted((b.duration_s for b in FAST_BURSTS), reverse=True)
+
+
+# Source: limits in a certificate of a class 2 meter by IEC 61672-3:2013, 18 and 19 (Larson Davis LxT2, 2018).
+def test_limits_of_class_2_are_those_of_a_published_certificate() -> None:
+    fast = {burst.duration_s: burst.class_2 for burst in FAST_BURSTS}
+    assert [fast[length] for length in (0.2, 0.002, 0.00025)] == [(-1.0, 1.0), (-2.5, 1.0), (-5.0, 1.5)]
+    slow = {burst.duration_s: burst.class_2 for burst in SLOW_BURSTS}
+    assert [slow[length] for length in (0.2, 0.002)] == [(-1.0, 1.0), (-5.0, 1.0)]
+    peaks = [(hz, above, limits.highest) for _, hz, above, _, limits in PEAKS]
+    halves = [(500.0, 2.4, 2.0)] * 2
+    assert peaks == [(31.5, 2.5, 3.0), (500.0, 3.5, 2.0), (8_000.0, 3.4, 3.0), *halves]
 
 
 def test_the_limits_of_a_band_are_those_of_the_table() -> None:
