@@ -104,7 +104,8 @@ def acoustics(samples: Floats, rate_hz: int) -> Found:
 def analogue(samples: Floats, rate_hz: int) -> Found:
     """Measure with the responses of analogue filters."""
     size = 1 << int(samples.size + 2 * rate_hz - 1).bit_length()
-    spectrum, along_hz = np.fft.rfft(samples, size), np.fft.rfftfreq(size, 1.0 / rate_hz)
+    spectrum: Any = np.fft.rfft(samples, size)
+    along_hz: Any = np.fft.rfftfreq(size, 1.0 / rate_hz)
 
     def filtered(response: Floats) -> Floats:
         return np.asarray(np.fft.irfft(spectrum * response, size)[: samples.size])

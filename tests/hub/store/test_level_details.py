@@ -1,6 +1,7 @@
 """Level details of events: what is written is read, and rows of earlier hubs and damaged rows break nothing."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,7 +15,8 @@ from shared.levels.values import LevelDetails
 from tests.factories import stored
 
 hundredths = st.integers(-25_000, 25_000).map(lambda number: number / 100.0)
-KNOWN = LevelDetails(*(float(number) for number in range(14)), bands=(-1.5, 20.25), overload=True, ambient=40.0)
+NUMBERS: list[Any] = [float(number) for number in range(14)]
+KNOWN = LevelDetails(*NUMBERS, (-1.5, 20.25), overload=True, ambient=40.0)
 
 
 def row_of(details: LevelDetails) -> list[bytes]:
@@ -31,7 +33,8 @@ def row_of(details: LevelDetails) -> list[bytes]:
 def test_what_is_written_is_read(
     levels: list[float], bands: list[float], flags: tuple[bool, bool], ambient: float | None
 ) -> None:
-    details = LevelDetails(*levels, tuple(bands), *flags, ambient)
+    values: list[Any] = [*levels, tuple(bands), *flags, ambient]
+    details = LevelDetails(*values)
     assert level_details_of(row_of(details)) == details
 
 

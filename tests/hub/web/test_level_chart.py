@@ -1,11 +1,13 @@
 """Table and chart of level details."""
 
 from dataclasses import replace
+from typing import Any
 
 from hub.web.level_chart import CHART, level_chart
 from shared.levels.values import LevelDetails
 
-DETAILS = LevelDetails(*(60.0 + number for number in range(14)), bands=tuple(float(n) for n in range(30, 61)))
+LEVELS: list[Any] = [60.0 + number for number in range(14)]
+DETAILS = LevelDetails(*LEVELS, tuple(float(n) for n in range(30, 61)))
 
 
 def test_bars_stand_on_the_bottom_within_the_chart_and_rise_with_the_level() -> None:
