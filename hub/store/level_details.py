@@ -30,9 +30,11 @@ _values_of: Final = attrgetter(*NAMES)
 
 def level_fields(details: LevelDetails) -> dict[str, str | bytes]:
     """Return level details as fields of their event's hash."""
+    known = [value for value in _values_of(details) if value is not None]
+    packed = np.rint(np.array([*known, *details.bands]) * 100.0).astype("<i2").tobytes()
     return {
-        "levels": _packed([value for value in _values_of(details) if value is not None]),
-        "bands": _packed(details.bands),
+        "levels": packed[: 2 * len(known)],
+        "bands": packed[2 * len(known) :],
         "level_flags": "o" * details.overload + "u" * details.under_range,
     }
 
@@ -82,10 +84,6 @@ class LevelDetailsReader:
             if details is not None:
                 found[event] = details
         return found
-
-
-def _packed(levels_db: Sequence[float]) -> bytes:
-    return np.round(np.multiply(levels_db, 100.0)).astype("<i2").tobytes()
 
 
 def _unpacked(value: bytes) -> tuple[float, ...]:
