@@ -8,15 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.store.events import EventStore
-from hub.store.level_details import FIELDS, level_details_of, level_fields
+from hub.store.level_details import FIELDS, NAMES, level_details_of, level_fields
 from shared.errors import InvalidError
 from shared.events import Levels
 from shared.levels.values import LevelDetails
 from tests.factories import stored
 
 hundredths = st.integers(-25_000, 25_000).map(lambda number: number / 100.0)
-NUMBERS: list[Any] = [float(number) for number in range(14)]
-KNOWN = LevelDetails(*NUMBERS, (-1.5, 20.25), overload=True, ambient=40.0)
+LEVELS: dict[str, Any] = {name: float(number) for number, name in enumerate(NAMES[:-1])}
+KNOWN = LevelDetails(**LEVELS, bands=(-1.5, 20.25), overload=True, ambient=40.0)
 
 
 def row_of(details: LevelDetails) -> list[bytes]:
@@ -33,8 +33,8 @@ def row_of(details: LevelDetails) -> list[bytes]:
 def test_what_is_written_is_read(
     levels: list[float], bands: list[float], flags: tuple[bool, bool], ambient: float | None
 ) -> None:
-    values: list[Any] = [*levels, tuple(bands), *flags, ambient]
-    details = LevelDetails(*values)
+    values: dict[str, Any] = dict(zip(NAMES, levels, strict=False))
+    details = LevelDetails(**values, bands=tuple(bands), overload=flags[0], under_range=flags[1], ambient=ambient)
     assert level_details_of(row_of(details)) == details
 
 

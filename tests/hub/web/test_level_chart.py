@@ -3,11 +3,12 @@
 from dataclasses import replace
 from typing import Any
 
+from hub.store.level_details import NAMES
 from hub.web.level_chart import CHART, level_chart
 from shared.levels.values import LevelDetails
 
-LEVELS: list[Any] = [60.0 + number for number in range(14)]
-DETAILS = LevelDetails(*LEVELS, tuple(float(n) for n in range(30, 61)))
+LEVELS: dict[str, Any] = dict.fromkeys(NAMES[:-1], 60.0)
+DETAILS = LevelDetails(**LEVELS, bands=tuple(float(n) for n in range(30, 61)))
 
 
 def test_bars_stand_on_the_bottom_within_the_chart_and_rise_with_the_level() -> None:
