@@ -32,7 +32,8 @@ from edge.sources import Source, open_source
 from edge.spool import Spool
 from edge.system_health import SystemHealth
 from shared.errors import UnavailableError
-from shared.messages import JSON_CONTENT_TYPE, STATE_EXPIRY_S, StateMessage, encode_json
+from shared.messages.codec import JSON_CONTENT_TYPE, encode_json
+from shared.messages.sensor import STATE_EXPIRY_S, StateMessage
 from shared.mqtt.diagnostics import client_certificate_expiry
 from shared.mqtt.session import Acknowledged, Connected, LastWill, MqttEvent, MqttSession, Received
 from shared.mqtt.topics import SensorTopic

@@ -14,7 +14,7 @@ from hub.domain.match import Match
 from hub.domain.records import StoredEvent, to_ms
 from hub.search.backend import Exclusion, Query
 from hub.search.retrieval import Retrieval, exclude_recent_from_sensor
-from shared.messages import MatchMessage
+from shared.messages.alert import MatchMessage
 from shared.taxonomy import COUNT
 
 MATCHES: Final = 10

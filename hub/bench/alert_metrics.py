@@ -15,7 +15,7 @@ from typing import Final
 from hub.bench.scenario import KINDS, Clip, ScenarioEvent
 from hub.domain.episodes import Episode
 from hub.model.match_probability import AGREE
-from shared.messages import AlertMessage
+from shared.messages.alert import AlertMessage
 from shared.taxonomy import CATEGORIES, COUNT
 
 RIGHT: Final = "right"

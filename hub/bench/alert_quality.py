@@ -19,7 +19,7 @@ from hub.settings import HubSettings
 from shared.errors import InvalidError
 from shared.events import CLIP_S, Embedding, Event, EventId
 from shared.feature_space import EARWITNESS_SMALL
-from shared.messages import AlertMessage
+from shared.messages.alert import AlertMessage
 
 SITE: Final = "bench"
 START: Final = datetime(2026, 6, 1, tzinfo=UTC)

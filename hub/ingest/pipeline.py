@@ -34,7 +34,9 @@ from shared.audio import decode_flac
 from shared.errors import InvalidError, UnavailableError, UnsupportedError
 from shared.events import Embedding, Event, EventId, Flac
 from shared.extractor import FeatureExtractor
-from shared.messages import AlertMessage, StateMessage, decode_json
+from shared.messages.alert import AlertMessage
+from shared.messages.codec import decode_json
+from shared.messages.sensor import StateMessage
 from shared.mqtt.topics import HEARTBEAT_SITE, SensorTopic
 
 log = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from shared.audio import MAX_SAMPLES, Waveform, read_whole
 from shared.errors import InvalidError
 from shared.events import CLIP_S
 from shared.extractor import Sound
-from shared.messages import MatchMessage
+from shared.messages.alert import MatchMessage
 from shared.recording import of_bytes
 
 UPLOAD_CAP_BYTES: Final = 20 * 1024 * 1024

@@ -33,7 +33,8 @@ from shared.audio import encode_flac
 from shared.errors import InvalidError
 from shared.events import Embedding, Flac
 from shared.feature_space import LOGMEL, VGGISH
-from shared.messages import AlertMessage, encode_event
+from shared.messages.alert import AlertMessage
+from shared.messages.event import encode_event
 from shared.mqtt.topics import SensorTopic
 from tests.factories import NOON, event
 from tests.hub.ingest.test_pipeline import ALL_FLAGGED

@@ -29,7 +29,7 @@ from hub.store.sources import SourceStore
 from shared.audio import encode_flac
 from shared.errors import UnavailableError
 from shared.events import Flac
-from shared.messages import encode_event
+from shared.messages.event import encode_event
 from shared.mqtt.topics import SensorTopic
 from tests.factories import NOON, event
 from tests.hub.ingest.test_pipeline import ALL_FLAGGED, SCORERS

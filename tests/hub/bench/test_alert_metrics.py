@@ -9,7 +9,7 @@ from hub.bench import alert_metrics as measure
 from hub.bench.alert_metrics import GroundTruth
 from hub.bench.scenario import DAY_S, JACKHAMMER, Clip, ScenarioEvent
 from hub.domain.episodes import Episode
-from shared.messages import AlertMessage, ForecastWindow, MatchMessage, Recurrence
+from shared.messages.alert import AlertMessage, ForecastWindow, MatchMessage, Recurrence
 from shared.synthetic_mixture import SourceInstance
 
 START = datetime(2026, 6, 1, tzinfo=UTC)
