@@ -9,8 +9,7 @@ from typing import Final
 
 from hub.alerting.matching import match_messages
 from hub.domain.records import StoredEvent
-from hub.search.backend import By, Exclusion, Filter, Query
-from hub.search.retrieval import exclude_recent_from_sensor
+from hub.search.backend import By, Exclusion, Filter, Query, exclude_recent_from_sensor
 from hub.web.context import WebContext
 from shared.audio import MAX_SAMPLES, Waveform, read_whole
 from shared.errors import InvalidError
