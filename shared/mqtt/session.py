@@ -16,20 +16,25 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from typing import Final
 
 import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from shared.backoff import Backoff, Repeats, full_jitter
 from shared.errors import UnavailableError
 from shared.mqtt.diagnostics import NEEDED
-from shared.mqtt.paho_client import SupervisedClient, publish_bytes
+from shared.mqtt.paho_client import (
+    SupervisedClient,
+    connect_properties,
+    connected_signal,
+    make_client,
+    publish_bytes,
+    publish_properties,
+    received_signal,
+)
+from shared.mqtt.reason_codes import FAILURE, NO_MATCHING_SUBSCRIBERS, OTHER_PROTOCOL, SESSION_TAKEN_OVER
 from shared.mqtt.signals import Acknowledged, Connected, Disconnected, LastWill, MqttEvent, Received, Subscribed
-from shared.mqtt.tls import tls_context
 from shared.settings import MqttSettings
 from shared.worker import Worker
 
@@ -51,21 +56,8 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-PACKET_CAP_BYTES: Final = 16 * 1024 * 1024
-"""Maximum packet size that a client with a receive maximum announces; the broker drops larger packets.
-
-Source: MQTT 5.0, 3.1.2.11.4.
-"""
-FAILURE: Final = 0x80
-"""Reason codes from this one on are failures. Source: MQTT 5.0, 2.4."""
-NO_MATCHING_SUBSCRIBERS: Final = 0x10
-"""The broker dropped a message because it has no subscribers. Source: MQTT 5.0, 3.4.2.1."""
-SESSION_TAKEN_OVER: Final = 0x8E
-"""Another client connected with our client id. Source: MQTT 5.0, 3.14.2.1."""
 FIRST_PATIENCE_S, LONGEST_PATIENCE_S = 4.0, 30.0
 """Seconds that the broker may take to answer CONNECT; they double after each attempt without an answer."""
-_OTHER_PROTOCOL: Final = frozenset({0x01, 0x84})
-"""Unsupported protocol version. Source: MQTT 3.1.1, 3.2.2.3; MQTT 5.0, 3.2.2.2."""
 _NORMALLY, _WITH_WILL = "Normal disconnection", "Disconnect with will message"
 
 
@@ -180,11 +172,7 @@ class MqttSession:
         """
         if not self.connected:
             raise UnavailableError(f"not connected to the broker at {self._settings.host}:{self._settings.port}")
-        properties = _properties(PacketTypes.PUBLISH)
-        if content_type is not None:
-            properties.ContentType = content_type
-        if expiry_s is not None:
-            properties.MessageExpiryInterval = expiry_s
+        properties = publish_properties(content_type, expiry_s)
         client = self._client
         mid = int(client.publish(topic, payload, qos=qos, retain=retain, properties=properties).mid)
         return int(client.user_data_get()) | mid
@@ -210,15 +198,7 @@ class MqttSession:
 
     def _make_client(self, first_id: int) -> SupervisedClient:
         """Return a client whose message ids are counted from `first_id`, a multiple of 2**16."""
-        settings, will = self._settings, self._will
-        client = SupervisedClient(
-            CallbackAPIVersion.VERSION2,
-            client_id=self._client_id,
-            userdata=first_id,
-            protocol=paho.MQTTv5,
-            reconnect_on_failure=False,
-            manual_ack=True,
-        )
+        client = make_client(self._settings, self._client_id, self._will, first_id)
         client.on_end = self._on_end
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
@@ -226,12 +206,6 @@ class MqttSession:
         client.on_publish = self._on_publish
         client.on_subscribe = self._on_subscribe
         client.connect_timeout = FIRST_PATIENCE_S
-        if settings.username is not None:
-            client.username_pw_set(settings.username, settings.resolve_password())
-        if settings.tls:
-            client.tls_set_context(tls_context(settings))
-        if will is not None:
-            client.will_set(will.topic, will.payload, qos=1, retain=will.retain)
         return client
 
     def _run_connection(self) -> float:
@@ -256,11 +230,7 @@ class MqttSession:
 
     def _connect_once(self) -> None:
         """Connect and return when the connection has ended."""
-        properties = _properties(PacketTypes.CONNECT)
-        properties.SessionExpiryInterval = self._settings.session_expiry_s
-        if self._receive_maximum is not None:
-            properties.ReceiveMaximum = self._receive_maximum
-            properties.MaximumPacketSize = PACKET_CAP_BYTES
+        properties = connect_properties(self._settings.session_expiry_s, self._receive_maximum)
         if self._owner_resends:  # a new client for each connection: paho would resend by itself
             self._client = self._make_client(self._epoch << 16)
         client = self._client
@@ -325,7 +295,7 @@ class MqttSession:
     ) -> None:
         self._answered.set()
         if code.is_failure:
-            needed = f" ({NEEDED})" if code.value in _OTHER_PROTOCOL else ""
+            needed = f" ({NEEDED})" if code.value in OTHER_PROTOCOL else ""
             self._on_connection_lost(f"the broker refused the connection: {code}{needed}", code.value)
             self._down.set()
             return
@@ -334,15 +304,7 @@ class MqttSession:
         self._repeats = Repeats()
         self._up_since_s = time.monotonic()
         self._up.set()
-        self._emit(
-            Connected(
-                session_present=flags.session_present,
-                epoch=self._epoch,
-                maximum_packet=getattr(properties, "MaximumPacketSize", None),
-                receive_maximum=getattr(properties, "ReceiveMaximum", None),
-                shared_subscriptions=bool(getattr(properties, "SharedSubscriptionAvailable", 1)),
-            )
-        )
+        self._emit(connected_signal(flags, properties, self._epoch))
 
     def _on_disconnect(
         self, _client: paho.Client, _data: object, _flags: object, code: ReasonCode, _properties: object
@@ -374,25 +336,9 @@ class MqttSession:
             self._emit(Subscribed(topic_filter=topic_filter, reason=code.value, epoch=self._epoch))
 
     def _on_message(self, _client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
-        self._emit(
-            Received(
-                topic=message.topic,
-                payload=bytes(message.payload),
-                mid=message.mid,
-                qos=message.qos,
-                retain=message.retain,
-                content_type=getattr(message.properties, "ContentType", None),
-                epoch=self._epoch,
-                received_s=time.monotonic(),
-                expiry_s=getattr(message.properties, "MessageExpiryInterval", None),
-            )
-        )
+        self._emit(received_signal(message, self._epoch))
 
     def _on_publish(
         self, _client: paho.Client, first_id: int, mid: int, code: ReasonCode, _properties: object
     ) -> None:
         self._emit(Acknowledged(mid=first_id | mid, reason=code.value, epoch=self._epoch))
-
-
-def _properties(packet: int) -> Properties:
-    return Properties(packet)  # type: ignore[no-untyped-call] # paho leaves this constructor untyped
