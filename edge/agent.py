@@ -166,8 +166,11 @@ class Agent:
                 extra={"reason": str(error)},
             )
             return nullcontext()
-        metrics = EdgeMetrics(self._announcer.state("ready"), self._running, lambda: self._errors)
+        metrics = EdgeMetrics(self._announcer.state("ready"), self._running, self._unexpected_errors)
         return serve_metrics(metrics, self._settings.metrics)
+
+    def _unexpected_errors(self) -> int:
+        return self._errors
 
     def _loop(self, stop: threading.Event, drain_s: float) -> None:
         deadline_s: float | None = None

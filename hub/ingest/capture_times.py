@@ -1,16 +1,11 @@
 """The times at which events were captured, by the clocks of sensors and hub; the rules are in `hub.domain.clocks`."""
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from hub.domain.clocks import Doubts, believed_at
 from hub.store.sensors import SensorStore
 from shared.events import Event
-
-
-def utc_now() -> datetime:
-    """Return the time, UTC."""
-    return datetime.now(UTC)
 
 
 class CaptureTimes:

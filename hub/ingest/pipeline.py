@@ -18,7 +18,7 @@ from hub.alerting.name_matching import NameMatcher
 from hub.domain.alert_rule import SearchResult
 from hub.domain.clocks import Doubts
 from hub.domain.records import StoredEvent, WriteState
-from hub.ingest.capture_times import CaptureTimes, utc_now
+from hub.ingest.capture_times import CaptureTimes
 from hub.ingest.clip_keeper import ClipKeeper
 from hub.ingest.event_recorder import EventRecorder
 from hub.ingest.messages import HandledMessage, Outcome, PreparedMessage, event_id
@@ -26,6 +26,7 @@ from hub.ingest.preparation import MessagePreparer
 from hub.ingest.stage_timer import StageTimer
 from hub.metrics.definitions import HubMetrics
 from hub.notify.heartbeat_echo import HeartbeatResponder
+from hub.runtime.clock import utc_now
 from hub.search.backend import Query
 from hub.search.retrieval import Retrieval
 from hub.store.audio_files import AudioFileStore
