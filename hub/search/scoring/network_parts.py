@@ -48,5 +48,5 @@ def network_parts(checkpoint: Checkpoint, layout: Layout, block: int) -> Network
         return NetworkParts(FusedTaggers(network), pairs_of_tags, TagRanker(network), sketch, tags)
     pairs = ExactPairScorer(network)
     ranker = Int8PairScorer(network) if Int8PairScorer.is_supported(network) else ExactRanker(pairs, block)
-    learnt = None if checkpoint.sketch is None else LearntSketch(checkpoint.sketch, layout)
-    return NetworkParts(network.tower, pairs, ranker, learnt, None)
+    trained = None if checkpoint.sketch is None else LearntSketch(checkpoint.sketch, layout)
+    return NetworkParts(network.tower, pairs, ranker, trained, None)

@@ -1,4 +1,4 @@
-"""Steps that the browser tests share: read the API, open pages, and check that everybody can read one."""
+"""Steps that the browser tests share: read the API, open pages, and check that all users can read one."""
 
 import json
 import urllib.request
@@ -40,7 +40,7 @@ def page_of(chromium: Browser, hub: Demo) -> Iterator[Page]:
 
 
 def assert_readable(chromium: Browser, hub: Demo, path: str, size: str, scheme: str, screenshot: Path) -> None:
-    """Open a page on a display, keep a picture of it, and fail if it is too wide or hard to read for somebody."""
+    """Open a page on a display, keep a picture of it, and fail if it is too wide or hard to read for some users."""
     width, height = SIZES[size]
     context = chromium.new_context(
         base_url=hub.url,
