@@ -232,6 +232,6 @@ def _leave(name: str, drawer: Drawer) -> None:
 
 def _same(scorer: Scorer) -> Same:
     def same(cosines: Vector) -> Vector:
-        return np.asarray(scorer.same_source(cosines), dtype=np.float32)
+        return np.asarray(scorer.identities.same_source(cosines), dtype=np.float32)
 
     return same
