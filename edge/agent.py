@@ -32,7 +32,8 @@ from edge.sources import Source, open_source
 from edge.spool import Spool
 from edge.system_health import SystemHealth
 from shared.errors import UnavailableError
-from shared.messages import JSON_CONTENT_TYPE, STATE_EXPIRY_S, StateMessage, encode_json
+from shared.messages.codec import JSON_CONTENT_TYPE, encode_json
+from shared.messages.sensor import STATE_EXPIRY_S, StateMessage
 from shared.mqtt.diagnostics import client_certificate_expiry
 from shared.mqtt.session import Acknowledged, Connected, LastWill, MqttEvent, MqttSession, Received
 from shared.mqtt.topics import SensorTopic
@@ -165,8 +166,11 @@ class Agent:
                 extra={"reason": str(error)},
             )
             return nullcontext()
-        metrics = EdgeMetrics(self._announcer.state("ready"), self._running, lambda: self._errors)
+        metrics = EdgeMetrics(self._announcer.state("ready"), self._running, self._unexpected_errors)
         return serve_metrics(metrics, self._settings.metrics)
+
+    def _unexpected_errors(self) -> int:
+        return self._errors
 
     def _loop(self, stop: threading.Event, drain_s: float) -> None:
         deadline_s: float | None = None

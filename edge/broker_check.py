@@ -9,7 +9,7 @@ from edge.settings import EdgeSettings
 from edge.spool import Spool
 from shared.errors import InvalidError, UnavailableError
 from shared.events import CLIP_S
-from shared.messages import EVENT_CONTENT_TYPE
+from shared.messages.event import EVENT_CONTENT_TYPE
 from shared.mqtt.diagnostics import explain_connection_failure
 from shared.mqtt.session import (
     FAILURE,

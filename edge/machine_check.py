@@ -9,7 +9,7 @@ from edge.clock import PLAUSIBLE_FROM
 from edge.commands.self_test import HOT_C, LEAST_DISK_MB
 from shared.errors import UnavailableError
 from shared.events import ClockStatus
-from shared.messages import SensorHealth
+from shared.messages.sensor import SensorHealth
 
 FULL_MEMORY: Final = 0.9
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from edge.settings import SendSettings
 from shared.events import Embedding, Event
-from shared.messages import encode_event
+from shared.messages.event import encode_event
 
 HOUR_S: Final = 3_600.0
 DAY_S: Final = 86_400.0

@@ -13,7 +13,9 @@ from hub.domain.thresholds import Threshold
 from hub.domain.verdicts import Verdict
 from shared.events import ClockStatus, LevelUnit
 from shared.levels.values import LevelDetails
-from shared.messages import AlertMessage, LevelDetailsMessage, MatchMessage, Probability
+from shared.messages.alert import AlertMessage, MatchMessage
+from shared.messages.event import LevelDetailsMessage
+from shared.messages.fields import Probability
 from shared.taxonomy import CATEGORIES
 
 EVENT_EXAMPLE = "demo.street-1.5f2c.17"

@@ -16,7 +16,8 @@ from hub.web.export import MEDIA_TYPES, Format, Row, csv_lines, iterate_pages, j
 from hub.web.listing import AlertFilter, alerts, event_views, verdicts
 from hub.web.schemas import EventView
 from shared.levels.bands import NOMINAL_HZ
-from shared.messages import AlertMessage, LevelDetailsMessage
+from shared.messages.alert import AlertMessage
+from shared.messages.event import LevelDetailsMessage
 from shared.taxonomy import CATEGORIES
 
 _PAGE: Final = 200
