@@ -24,6 +24,7 @@ from typing import Any, Final
 import numpy as np
 import scipy.special
 import soundfile
+from scipy.fft import next_fast_len
 from scipy.signal import bilinear, lfilter, resample
 
 from shared.levels.bands import EXACT_HZ, HALF_BAND, NOMINAL_HZ, TOP_SHARE
@@ -103,7 +104,7 @@ def acoustics(samples: Floats, rate_hz: int) -> Found:
 
 def analogue(samples: Floats, rate_hz: int) -> Found:
     """Measure with the responses of analogue filters."""
-    size = 1 << int(samples.size + 2 * rate_hz - 1).bit_length()
+    size = next_fast_len(samples.size + rate_hz, real=True)
     spectrum: Any = np.fft.rfft(samples, size)
     along_hz: Any = np.fft.rfftfreq(size, 1.0 / rate_hz)
 
