@@ -90,7 +90,7 @@ GAUGES: Final[tuple[tuple[str, str, Read], ...]] = (
     ),
     (
         "clock_synchronised",
-        "1 if a time service reports the clock as synchronised, 0 if unknown",
+        "1 if systemd-timesyncd reports the clock as synchronised, 0 if unknown",
         lambda _: clock_status() == "synchronised",
     ),
     (

@@ -12,7 +12,7 @@ from hub.domain.records import StoredEvent, to_ms
 from hub.search.backend import Filter
 from hub.store.event_queries import EventFilter
 from hub.web.audio import audio_path
-from hub.web.level_chart import level_chart
+from hub.web.band_chart import level_chart
 from hub.web.name_service import likely
 from hub.web.pages.rendering import PageRenderer
 from hub.web.resolve import get_event_or_404

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from hub.store.level_details import NAMES
-from hub.web.level_chart import CHART, level_chart
+from hub.web.band_chart import CHART, level_chart
 from shared.levels.values import LevelDetails
 
 LEVELS: dict[str, Any] = dict.fromkeys(NAMES[:-1], 60.0)
