@@ -23,6 +23,7 @@ from typing import Final, Literal
 from edge.capture import Capture
 from edge.commands.remote_settings import RemoteSettings
 from edge.commands.service import CommandService
+from edge.disk_guard import DiskGuard
 from edge.extractor import open_extractor
 from edge.publisher import SpoolPublisher
 from edge.run_summary import RunSummary
@@ -111,6 +112,7 @@ class Agent:
         self._watchdog = Watchdog.of_this_process()
         self._reported_faults: object = None
         self._announced = False
+        self._disk = DiskGuard()
         self._errors = 0
 
     @property
@@ -216,6 +218,11 @@ class Agent:
         if now_s >= self._purge_due_s:
             self._purge_due_s = now_s + PURGE_S
             self._publisher.purge(now_s)
+            self._disk.attempt("expire", self._expire, now_s)
+
+    def _expire(self) -> None:
+        if expired := self._spool.expire(self._settings.spool.max_age_s):
+            log.warning("events in the spool are too old and are dropped", extra={"events": expired})
 
     def _look_for_rivals(self, signals: list[MqttEvent]) -> None:
         """Detect another client with this name by its state message after this agent's own.

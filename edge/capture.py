@@ -22,6 +22,7 @@ from shared.errors import InvalidError, OverloadedError, UnavailableError
 from shared.events import Event, EventId
 from shared.extractor import FeatureExtractor
 from shared.levels.meter import LevelMeter
+from shared.messages import Content
 from shared.mqtt.topics import SensorTopic
 
 log = logging.getLogger(__name__)
@@ -214,21 +215,21 @@ class Capture:
         for message in messages:
             self._put(*message, stop)
 
-    def _fit(self, events: Iterable[Event]) -> list[tuple[EventId, bytes]]:
-        """Return number the events to send, and return their messages as far as the bandwidth budget permits."""
-        messages: list[tuple[EventId, bytes]] = []
+    def _fit(self, events: Iterable[Event]) -> list[tuple[EventId, bytes, Content]]:
+        """Number the events to send, and return their messages as far as the bandwidth budget permits."""
+        messages: list[tuple[EventId, bytes, Content]] = []
         for event in events:
             event_id = replace(event.id, seq=self.tally.highest_seq + 1 + len(messages))
-            payload = self._budget.fit(replace(event, id=event_id), time.monotonic())
-            if payload is not None:
-                messages.append((event_id, payload))
+            fitted = self._budget.fit(replace(event, id=event_id), time.monotonic())
+            if fitted is not None:
+                messages.append((event_id, *fitted))
         self.tally.sound_over_budget = self._budget.sound_left_out
         self.tally.features_over_budget = self._budget.features_left_out
         self.tally.speech_removed_s = 0.0 if self._sound is None else self._sound.speech_removed_s
         return messages
 
-    def _put(self, event_id: EventId, payload: bytes, stop: Flag) -> None:
-        if self._enqueue(str(event_id), payload, stop):
+    def _put(self, event_id: EventId, payload: bytes, content: Content, stop: Flag) -> None:
+        if self._enqueue(str(event_id), payload, content, stop):
             self.tally.highest_seq = event_id.seq
             self.tally.captured += 1
             self.tally.last_captured_s = time.time()
@@ -256,11 +257,11 @@ class Capture:
             return stamp_played(datetime.now(UTC))
         return clip_start(self._start, self._taken)
 
-    def _enqueue(self, event: str, payload: bytes, stop: Flag) -> bool:
+    def _enqueue(self, event: str, payload: bytes, content: Content, stop: Flag) -> bool:
         """Put an event in the spool; return False if a live source drops it or a stop ends a replay's wait."""
         while True:
             try:
-                evicted = self._spool.put(event, self._topic, payload, evict=self._source.live)
+                evicted = self._spool.put(event, self._topic, payload, evict=self._source.live, content=content)
             except (OverloadedError, UnavailableError) as error:
                 if not self._full:
                     self._full = True
@@ -272,7 +273,8 @@ class Capture:
                 if evicted:
                     self.tally.dropped += evicted
                     log.warning(
-                        "the spool is full: it dropped events that the broker cannot take", extra={"events": evicted}
+                        "the spool is full: it dropped events that the broker does not have",
+                        extra={"events": evicted},
                     )
                 return True
 

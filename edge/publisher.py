@@ -3,8 +3,9 @@
 `InFlightWindow` (`edge.in_flight`) holds the rules: which rows are under way, what a PUBACK means, when to retry.
 `SpoolPublisher` connects it with the spool and the broker.
 
-1. New events are sent first. After a reconnection the recently acknowledged events are sent again, when no new event
-   waits. A broker that was killed loses acknowledged events that it had not written.
+1. Events put after the connection began are sent first, then the backlog, which is marked as such in each message.
+   When no event waits, the events acknowledged recently on an earlier connection are sent again. A broker that was
+   killed loses acknowledged events that it had not written.
 2. An acknowledgement is kept in memory until the disk has it. A failing disk does not stop publishing.
 3. A message that the broker cannot take is set aside in the spool. A message that it refuses waits behind all others.
 """
@@ -23,7 +24,7 @@ from edge.in_flight import Acked, InFlightWindow, Rejected
 from edge.spool import Spool
 from edge.spool_entries import ENDS_CONNECTIONS, TOO_LARGE, UNSENDABLE, SpoolEntry
 from shared.errors import UnavailableError
-from shared.messages import EVENT_CONTENT_TYPE
+from shared.messages import EVENT_CONTENT_TYPE, mark_backlog
 from shared.mqtt.session import FAILURE, NO_MATCHING_SUBSCRIBERS, SESSION_TAKEN_OVER, publish_bytes
 from shared.mqtt.signals import Acknowledged, Connected, Disconnected, MqttEvent, Received
 from shared.mqtt.topics import ALL_INTAKES
@@ -34,6 +35,8 @@ REPEATS_IN_FLIGHT: Final = 4
 """Most messages under way when a repeat is sent, so that a new event never waits behind many repeats."""
 TAKEN_OVER: Final = "taken_over"
 """Name of the spool's note with the time of the latest takeover of the session, for `check`."""
+BACKLOG_IN_FLIGHT: Final = 2
+"""Most messages of the backlog under way, so that a new event never waits behind many."""
 CALM_S: Final = 600.0
 """A connection that lives this many seconds shows that no rival client ends the connections."""
 SECOND_CHANCE_S: Final = 600.0
@@ -87,6 +90,7 @@ class SpoolPublisher:
         self._up_since_s = 0.0
         self._end_code: int | None = None
         self._online = False
+        self._backlog_row = 0
         self._held = False
         self._warned = False
         self.published = 0
@@ -171,6 +175,7 @@ class SpoolPublisher:
 
     def _connected(self, signal: Connected, now_s: float) -> None:
         self._online = True
+        self._backlog_row = self._spool.highest_row()
         self._up_since_s = now_s
         self._look_back = self._resend_window_s > 0
         self._look_aside = True
@@ -288,8 +293,8 @@ class SpoolPublisher:
             return entries
         under_way = set(self._window.rows.values())
         skip = under_way | self._owed.keys() | self._aside.keys()
-        fresh = self._spool.peek(room, skip=skip | self._refused)
-        if fresh:
+        fresh = self._new(room, under_way, skip | self._refused)
+        if fresh is not None:
             return fresh
         few = min(room, REPEATS_IN_FLIGHT - len(under_way))
         if few > 0 and self._repeats:
@@ -306,6 +311,15 @@ class SpoolPublisher:
             self._second_chance_s = now_s + SECOND_CHANCE_S
             return self._second_chance()
         return []
+
+    def _new(self, room: int, under_way: set[int], skip: set[int]) -> list[SpoolEntry] | None:
+        """Return entries that were never sent, live ones before the backlog; None if none waits."""
+        live = self._spool.peek(room, skip=skip, after=self._backlog_row)
+        if live:
+            return live
+        few = min(room, BACKLOG_IN_FLIGHT - sum(row <= self._backlog_row for row in under_way))
+        backlog = self._spool.peek(max(1, few), skip=skip)
+        return backlog[: max(0, few)] if backlog else None
 
     def _second_chance(self) -> list[SpoolEntry]:
         """Release the next message that was set aside because connections ended; return it, if there is one."""
@@ -325,7 +339,7 @@ class SpoolPublisher:
                 self._put_aside(entry.row, TOO_LARGE, size=len(entry.payload), limit=self._maximum_packet or 0)
                 continue
             try:
-                mid = self._outlet.publish(entry.topic, entry.payload, content_type=EVENT_CONTENT_TYPE)
+                mid = self._outlet.publish(entry.topic, self._marked(entry), content_type=EVENT_CONTENT_TYPE)
             except UnavailableError:
                 break
             except ValueError:  # paho rejects the topic
@@ -335,6 +349,11 @@ class SpoolPublisher:
             self._window.on_sent(mid, entry.row)
             sent += 1
         return sent
+
+    def _marked(self, entry: SpoolEntry) -> bytes:
+        """Return the payload, marked as backlog if the event waited for this connection."""
+        backlog = entry.row <= self._backlog_row and entry.row not in self._repeats
+        return mark_backlog(entry.payload) if backlog else entry.payload
 
     def _fits(self, topic: str, payload_bytes: int) -> bool:
         most = self._maximum_packet

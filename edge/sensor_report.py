@@ -11,9 +11,9 @@ from edge.publisher import SpoolPublisher
 from edge.settings import EdgeSettings
 from edge.spool import Spool
 from edge.system_health import SystemHealth
-from shared.errors import InvalidError
+from shared.errors import InvalidError, UnavailableError
 from shared.events import EventId
-from shared.messages import SensorReport, StateMessage, decode_json
+from shared.messages import SensorReport, ShedRange, StateMessage, decode_json
 from shared.paths import printable
 
 REASON_CHARACTERS: Final = 200
@@ -99,7 +99,14 @@ class Announcer:
             sound_over_budget=tally.sound_over_budget,
             features_over_budget=tally.features_over_budget,
             speech_removed_s=tally.speech_removed_s,
+            shed=_shed(running.spool),
         )
+
+
+def _shed(spool: Spool) -> list[ShedRange]:
+    with contextlib.suppress(UnavailableError):
+        return spool.shed_ranges()
+    return []
 
 
 def previous_event(spool: Spool) -> EventId | None:

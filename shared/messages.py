@@ -75,6 +75,8 @@ ItemId = Annotated[str, Field(max_length=256)]
 CategoryName = Annotated[str, Field(max_length=64)]
 NamePattern = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+Content = Literal["sound", "features", "levels"]
+"""The most private part of a message: audio, an embedding, or levels alone."""
 Severity = Literal["notice", "recurring", "urgent"]
 """`recurring`: the episode recurs regularly; `urgent`: it does and is far above ambient. Source: docs/flagging.md."""
 
@@ -123,7 +125,8 @@ class EventMessage(Message):
 
     Exactly one of `flac` and `embedding` is given; `space` is the id of the embedding's feature space. `sound` is the
     FLAC audio next to an embedding: the hub keeps it for playback and does not embed it. `calibration` is the id of
-    the sensor's calibration and `calibrated_at` its time; both are missing if there is none.
+    the sensor's calibration and `calibrated_at` its time; both are missing if there is none. `backlog` is true if the
+    event was in the sensor's spool before its connection to the broker began.
     """
 
     version: Literal[1] = VERSION
@@ -146,6 +149,7 @@ class EventMessage(Message):
     space: str | None = Field(default=None, max_length=64)
     embedding: bytes | None = Field(default=None, max_length=65_536, strict=True)
     sound: bytes | None = Field(default=None, min_length=4, strict=True)
+    backlog: bool = False
 
     @model_validator(mode="after")
     def _one_body(self) -> "EventMessage":
@@ -177,6 +181,8 @@ def encode_event(event: Event) -> bytes:
         body |= {"calibration": event.calibration.id, "calibrated_at": at}
     if event.sound is not None:
         body["sound"] = event.sound.data
+    if event.backlog:
+        body["backlog"] = True
     return cbor2.dumps(
         {
             "version": VERSION,
@@ -196,6 +202,31 @@ def encode_event(event: Event) -> bytes:
             **body,
         }
     )
+
+
+def mark_backlog(payload: bytes) -> bytes:
+    """Return an event message with `backlog` set; anything else unchanged."""
+    fields = _fields(payload)
+    return payload if "version" not in fields else cbor2.dumps({**fields, "backlog": True})
+
+
+def without_sound(payload: bytes) -> bytes | None:
+    """Return an event message with an embedding without its audio; None if nothing remains without the audio."""
+    fields = _fields(payload)
+    if "embedding" not in fields:
+        return None
+    if "sound" not in fields:
+        return payload
+    return cbor2.dumps({name: value for name, value in fields.items() if name != "sound"})
+
+
+def _fields(payload: bytes) -> dict[str, Any]:
+    """Return the fields of a message that this program encoded; none of anything else."""
+    try:
+        fields = cbor2.loads(payload, max_depth=4)
+    except Exception:  # noqa: BLE001 - any exception: other modules decode tagged values
+        return {}
+    return fields if isinstance(fields, dict) else {}
 
 
 def decode_event(payload: bytes, topic: SensorTopic | None = None) -> Event:
@@ -228,6 +259,7 @@ def decode_event(payload: bytes, topic: SensorTopic | None = None) -> Event:
         body=_body(message),
         calibration=_calibration(message),
         sound=None if message.sound is None else Flac(message.sound),
+        backlog=message.backlog,
     )
 
 
@@ -276,6 +308,21 @@ class SensorHealth(Message):
     clock: ClockStatus | None = None
 
 
+class ShedRange(Message):
+    """Events of one boot that a sensor's spool shed, by sequence number.
+
+    `content` is what was shed: `sound` (the embedding is kept, unless the event had none), `features` or `levels`.
+    `reason` is `full` (the spool had no room) or `age`. `events` is their number in the range.
+    """
+
+    boot: NamePattern
+    content: Content
+    reason: Literal["full", "age"]
+    first_seq: Count
+    last_seq: Count
+    events: Count
+
+
 class SensorReport(Message):
     """State of a sensor's spool, source and connection at the time `at`.
 
@@ -292,7 +339,7 @@ class SensorReport(Message):
 
     `sound_over_budget` and `features_over_budget` count clips whose sound or embedding was left out because the
     bandwidth budget was used up. `speech_removed_s` is the length of the clips whose sound was withheld because of
-    speech, in seconds. All three count since the start.
+    speech, in seconds. All three count since the start. `shed` lists what the spool shed, the latest last.
     """
 
     at: Instant
@@ -312,6 +359,7 @@ class SensorReport(Message):
     features_over_budget: Count = 0
     speech_removed_s: float = Field(default=0.0, ge=0.0)
     health: SensorHealth | None = None
+    shed: list[ShedRange] = Field(default_factory=list, max_length=64)
 
 
 class StateMessage(Message):

@@ -66,7 +66,7 @@ def test_a_full_disk_keeps_publishing_and_acknowledgements_wait_in_memory(spool:
     broker.up = True
     publisher = SpoolPublisher(broker, spool, resend_window_s=60.0, patience_s=60.0)
     publisher.handle([Connected(session_present=True, epoch=1)], 0.0, 0.0)
-    for now_s in range(100):
+    for now_s in range(400):
         publisher.publish_pending(float(now_s))
         answers = [broker.answer(mid, 0) for mid in sorted(broker.under_way)]
         publisher.handle(answers, float(now_s), 0.0)
@@ -84,7 +84,7 @@ def test_acknowledgements_reach_the_disk_once_it_takes_them_and_nothing_is_sent_
     publisher = SpoolPublisher(broker, spool, resend_window_s=60.0, patience_s=60.0)
     publisher.handle([Connected(session_present=True, epoch=1)], 0.0, 0.0)
     spool._db.execute("PRAGMA query_only = ON")  # SQLite reads, and refuses to write
-    for now_s in range(10):
+    for now_s in range(30):
         publisher.publish_pending(float(now_s))
         publisher.handle([broker.answer(mid, 0) for mid in sorted(broker.under_way)], float(now_s), 0.0)
         assert publisher.purge(float(now_s)) == 0
@@ -92,7 +92,7 @@ def test_acknowledgements_reach_the_disk_once_it_takes_them_and_nothing_is_sent_
     assert spool.pending() == 40
     assert publisher.drained
     spool._db.execute("PRAGMA query_only = OFF")
-    publisher.handle([], 20.0, 0.0)
+    publisher.handle([], 40.0, 0.0)
     assert spool.pending() == 0
 
 
@@ -282,6 +282,8 @@ def test_rows_set_aside_give_way_to_live_clips_after_acknowledged_ones_and_are_c
     assert spool.put("g", "t", bytes(20_000), evict=True) == 1
     assert (names(spool), spool.usage().aside, spool.usage().size_bytes) == (["d", "e", "f", "g"], 1, 100_000)
     with pytest.raises(OverloadedError):
-        spool.put("h", "t", bytes(50_000), evict=True)
-    assert (spool.usage().aside, spool.usage().size_bytes) == (1, 100_000), "nothing is abandoned in vain"
+        spool.put("h", "t", bytes(150_000), evict=True)
+    assert (names(spool), spool.usage().aside) == (["d", "e", "f", "g"], 1), "nothing is abandoned in vain"
+    assert spool.put("h", "t", bytes(50_000), evict=True) == 3, "one set aside, two pending, the oldest first"
+    assert (names(spool), spool.usage().aside, spool.usage().size_bytes) == (["f", "g", "h"], 0, 90_000)
     spool.close()
