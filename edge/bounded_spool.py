@@ -45,7 +45,7 @@ class BoundedSpoolFile(SpoolFile):
         def work(db: sqlite3.Connection) -> int:
             query = (
                 "SELECT clip.row, LENGTH(payload), event, content.content FROM clip JOIN content USING (row)"  # noqa: S608
-                f" WHERE spooled_at < ? AND {PENDING} ORDER BY clip.row LIMIT ?"
+                f" WHERE spooled_at < ? AND {PENDING} ORDER BY spooled_at, content.row LIMIT ?"
             )
             old = db.execute(query, (self._now_s() - max_age_s, PURGED_AT_ONCE)).fetchall()
             for _, _, event, content in old:

@@ -216,7 +216,7 @@ class Capture:
             self._put(*message, stop)
 
     def _fit(self, events: Iterable[Event]) -> list[tuple[EventId, bytes, Content]]:
-        """Number the events to send, and return their messages as far as the bandwidth budget permits."""
+        """Assign numbers to the events to send, and return their messages as far as the bandwidth budget permits."""
         messages: list[tuple[EventId, bytes, Content]] = []
         for event in events:
             event_id = replace(event.id, seq=self.tally.highest_seq + 1 + len(messages))

@@ -21,6 +21,8 @@ MAX_RANGES: Final = 16
 """Most ranges that are kept and reported; the oldest are forgotten."""
 SHEDDING_SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS content (row INTEGER PRIMARY KEY, content TEXT NOT NULL, spooled_at REAL NOT NULL);
+CREATE INDEX IF NOT EXISTS content_kind ON content (content);
+CREATE INDEX IF NOT EXISTS content_age ON content (spooled_at);
 CREATE TABLE IF NOT EXISTS shed (
   number INTEGER PRIMARY KEY, boot TEXT, content TEXT, reason TEXT,
   first_seq INTEGER, last_seq INTEGER, events INTEGER
@@ -39,7 +41,7 @@ def oldest(db: sqlite3.Connection, content: Content) -> tuple[int, str, bytes] |
     """Return row, event id and payload of the oldest pending message with a content; None without one."""
     query = (
         "SELECT clip.row, event, payload FROM clip JOIN content USING (row)"  # noqa: S608 - a constant
-        f" WHERE content.content = ? AND {PENDING} ORDER BY clip.row LIMIT 1"
+        f" WHERE content.content = ? AND {PENDING} ORDER BY content.row LIMIT 1"
     )
     found = db.execute(query, (content,)).fetchone()
     return None if found is None else (int(found[0]), str(found[1]), bytes(found[2]))
