@@ -7,7 +7,8 @@ from typing import Final, NamedTuple
 
 from edge.spool_file import SpoolFile
 from edge.spool_shedding import PENDING, contents_up_to, oldest, ranges, record, strip_sound
-from shared.messages import Content, ShedRange, without_sound
+from shared.event_edits import without_sound
+from shared.messages import Content, ShedRange
 
 PURGED_AT_ONCE: Final = 16
 """Rows that one transaction deletes; a full disk has no room for many."""
@@ -55,7 +56,7 @@ class BoundedSpoolFile(SpoolFile):
 
         return self._do(work)
 
-    def shed_ranges(self) -> list[ShedRange]:
+    def shed_ranges(self) -> tuple[ShedRange, ...]:
         """Return what was shed, by ranges of sequence numbers, the latest last."""
         return self._do(ranges)
 

@@ -297,5 +297,5 @@ def _doubts(settings: EdgeSettings) -> str:
         if ends is not None and ends - datetime.now(UTC) < WARNED_AHEAD:
             doubts += f"; {whose} certificate expires on {ends:%Y-%m-%d}"
     if clock_status() != "synchronised":
-        doubts += "; the clock, which stamps events, may be wrong: systemd-timesyncd does not report synchronisation"
+        doubts += "; the clock, which stamps events, may be wrong: no daemon synchronises it"
     return doubts

@@ -26,7 +26,8 @@ from edge.spool import Spool
 from edge.spool_entries import ENDS_CONNECTIONS, TOO_LARGE, UNSENDABLE, SpoolEntry
 from edge.spool_marks import SpoolMarks
 from shared.errors import UnavailableError
-from shared.messages import EVENT_CONTENT_TYPE, mark_backlog
+from shared.event_edits import mark_backlog
+from shared.messages import EVENT_CONTENT_TYPE
 from shared.mqtt.session import FAILURE, NO_MATCHING_SUBSCRIBERS, SESSION_TAKEN_OVER, publish_bytes
 from shared.mqtt.signals import Acknowledged, Connected, Disconnected, MqttEvent, Received
 from shared.mqtt.topics import ALL_INTAKES

@@ -56,6 +56,10 @@ class LoudClips:
         self._before.append(event)
         return []
 
+    def drop_pre_roll(self) -> None:
+        """Forget the clips before the next loud one."""
+        self._before.clear()
+
     def _is_loud(self, laeq: float) -> bool:
         absolute = self._rule.min_laeq
         if absolute is not None and laeq >= absolute:
@@ -141,3 +145,7 @@ class Selection:
     def select(self, event: Event) -> list[Event]:
         """Take the next captured event; return the events to send now, in order of capture."""
         return self._loud.select(event) if self._what == "events" else [event]
+
+    def drop_pre_roll(self) -> None:
+        """Forget the clips before the next loud one."""
+        self._loud.drop_pre_roll()

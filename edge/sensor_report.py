@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Final, Literal
 
-from edge.capture import CaptureStats
+from edge.capture_stats import CaptureStats
 from edge.publisher import SpoolPublisher
 from edge.settings import EdgeSettings
 from edge.spool import Spool
@@ -103,10 +103,10 @@ class Announcer:
         )
 
 
-def _shed(spool: Spool) -> list[ShedRange]:
+def _shed(spool: Spool) -> tuple[ShedRange, ...]:
     with contextlib.suppress(UnavailableError):
         return spool.shed_ranges()
-    return []
+    return ()
 
 
 def previous_event(spool: Spool) -> EventId | None:

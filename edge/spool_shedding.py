@@ -12,11 +12,10 @@ import sqlite3
 from typing import Final, Literal
 
 from shared.errors import InvalidError
+from shared.event_edits import without_sound
 from shared.events import EventId
-from shared.messages import Content, ShedRange, without_sound
+from shared.messages import CONTENTS, Content, ShedRange
 
-SHED_ORDER: Final[tuple[Content, ...]] = ("sound", "features", "levels")
-"""What is shed first to last."""
 MAX_RANGES: Final = 16
 """Most ranges that are kept and reported; the oldest are forgotten."""
 SHEDDING_SCHEMA: Final = """
@@ -34,7 +33,7 @@ Reason = Literal["full", "age"]
 
 def contents_up_to(content: Content) -> tuple[Content, ...]:
     """Return the contents that a new message may shed."""
-    return SHED_ORDER[: SHED_ORDER.index(content) + 1]
+    return CONTENTS[: CONTENTS.index(content) + 1]
 
 
 def oldest(db: sqlite3.Connection, content: Content) -> tuple[int, str, bytes] | None:
@@ -77,8 +76,8 @@ def record(db: sqlite3.Connection, event: str, content: Content, reason: Reason)
         db.execute("DELETE FROM shed WHERE number <= ?", ((number or 0) - MAX_RANGES,))
 
 
-def ranges(db: sqlite3.Connection) -> list[ShedRange]:
+def ranges(db: sqlite3.Connection) -> tuple[ShedRange, ...]:
     """Return the recorded ranges, oldest first."""
     names = ("boot", "content", "reason", "first_seq", "last_seq", "events")
     rows = db.execute(f"SELECT {', '.join(names)} FROM shed ORDER BY number")  # noqa: S608 - constants
-    return [ShedRange.model_validate(dict(zip(names, row, strict=True))) for row in rows]
+    return tuple(ShedRange.model_validate(dict(zip(names, row, strict=True))) for row in rows)

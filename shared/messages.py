@@ -77,6 +77,8 @@ NamePattern = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 Content = Literal["sound", "features", "levels"]
 """The most private part of a message: audio, an embedding, or levels alone."""
+CONTENTS: Final[tuple[Content, ...]] = ("sound", "features", "levels")
+"""What a full spool sheds, first to last."""
 Severity = Literal["notice", "recurring", "urgent"]
 """`recurring`: the episode recurs regularly; `urgent`: it does and is far above ambient. Source: docs/flagging.md."""
 
@@ -202,31 +204,6 @@ def encode_event(event: Event) -> bytes:
             **body,
         }
     )
-
-
-def mark_backlog(payload: bytes) -> bytes:
-    """Return an event message with `backlog` set; anything else unchanged."""
-    fields = _fields(payload)
-    return payload if "version" not in fields else cbor2.dumps({**fields, "backlog": True})
-
-
-def without_sound(payload: bytes) -> bytes | None:
-    """Return an event message with an embedding without its audio; None if nothing remains without the audio."""
-    fields = _fields(payload)
-    if "embedding" not in fields:
-        return None
-    if "sound" not in fields:
-        return payload
-    return cbor2.dumps({name: value for name, value in fields.items() if name != "sound"})
-
-
-def _fields(payload: bytes) -> dict[str, Any]:
-    """Return the fields of a message that this program encoded; none of anything else."""
-    try:
-        fields = cbor2.loads(payload, max_depth=4)
-    except Exception:  # noqa: BLE001 - any exception: other modules decode tagged values
-        return {}
-    return fields if isinstance(fields, dict) else {}
 
 
 def decode_event(payload: bytes, topic: SensorTopic | None = None) -> Event:
@@ -359,7 +336,7 @@ class SensorReport(Message):
     features_over_budget: Count = 0
     speech_removed_s: float = Field(default=0.0, ge=0.0)
     health: SensorHealth | None = None
-    shed: list[ShedRange] = Field(default_factory=list, max_length=64)
+    shed: tuple[ShedRange, ...] = Field(default=(), max_length=64)
 
 
 class StateMessage(Message):

@@ -325,6 +325,7 @@ class Pipeline:
             backfilled=event.backfilled,
             rate_hz=event.rate_hz,
             calibration=event.calibration,
+            backlog=event.backlog,
         )
 
     def _search(self, kept: list[tuple[StoredEvent, PreparedMessage]]) -> list[SearchResult]:

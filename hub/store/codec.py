@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Final, get_args
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from hub.domain.records import (
     ClockReading,
@@ -21,7 +22,7 @@ from hub.store.json_rows import VERSION
 from shared.errors import InvalidError
 from shared.events import Calibration, ClockStatus, EventId, Levels
 from shared.feature_space import get_space
-from shared.messages import SensorHealth, SensorReport
+from shared.messages import SensorHealth, SensorReport, ShedRange
 from shared.taxonomy import CATEGORIES
 
 FIELDS: Final = (
@@ -43,10 +44,12 @@ FIELDS: Final = (
     "rate_hz",
     "calibration",
     "calibrated_ms",
+    "backlog",
 )
 """Fields of an event's hash, in the order of `from_redis_hash`; an event may lack those from `towers` on."""
 _NEEDED: Final = FIELDS.index("towers")
 _CLOCKS: Final[tuple[ClockStatus, ...]] = get_args(ClockStatus)
+_SHED: Final = TypeAdapter(tuple[ShedRange, ...])
 
 
 def to_redis_hash(event: StoredEvent) -> dict[str, str | bytes]:
@@ -74,6 +77,8 @@ def to_redis_hash(event: StoredEvent) -> dict[str, str | bytes]:
     if event.calibration is not None:
         fields["calibration"] = event.calibration.id
         fields["calibrated_ms"] = str(to_ms(event.calibration.at))
+    if event.backlog:
+        fields["backlog"] = "1"
     return fields
 
 
@@ -86,7 +91,8 @@ def from_redis_hash(key: str, row: Sequence[bytes | None]) -> StoredEvent | None
     """
     if row[0] is None:
         return None
-    needed, (towers, claimed, clock, backfilled, rate, calibration, calibrated) = row[:_NEEDED], row[_NEEDED:]
+    needed, rest = row[:_NEEDED], row[_NEEDED:]
+    towers, claimed, clock, backfilled, rate, calibration, calibrated, backlog = rest
     values = [value for value in needed if value is not None]
     if len(values) != len(needed):
         raise InvalidError(f"event {key} is archived without {FIELDS[needed.index(None)]}")
@@ -110,6 +116,7 @@ def from_redis_hash(key: str, row: Sequence[bytes | None]) -> StoredEvent | None
         backfilled=backfilled == b"1",
         rate_hz=int(rate or 0),
         calibration=Calibration(calibration.decode(), from_ms(calibrated)) if calibration and calibrated else None,
+        backlog=backlog == b"1",
     )
 
 
@@ -157,7 +164,7 @@ def _clock_of(row: dict[bytes, bytes]) -> ClockReading | None:
     return None if skew is None else ClockReading(row.get(b"clock_boot", b"").decode(), float(skew))
 
 
-def report_fields(report: SensorReport) -> dict[str, str | int | float]:
+def report_fields(report: SensorReport) -> dict[str, str | bytes | int | float]:
     """Return a report as fields of its sensor's hash."""
     end = report.certificate_end
     return {
@@ -172,6 +179,7 @@ def report_fields(report: SensorReport) -> dict[str, str | int | float]:
         "taken_over": report.taken_over,
         "source_failure": report.source_failure or "",
         "health": "" if report.health is None else report.health.model_dump_json(),
+        "shed": _SHED.dump_json(report.shed),
     }
 
 
@@ -196,6 +204,7 @@ def report_of(row: dict[bytes, bytes]) -> StoredReport | None:
         taken_over=int(row.get(b"taken_over", 0)),
         source_failure=row.get(b"source_failure", b"").decode(),
         health=SensorHealth.model_validate_json(health) if (health := row.get(b"health")) else None,
+        shed=_SHED.validate_json(row.get(b"shed") or b"[]"),
     )
     return StoredReport(
         at=report.at,
@@ -208,4 +217,5 @@ def report_of(row: dict[bytes, bytes]) -> StoredReport | None:
         taken_over=report.taken_over,
         source_failure=report.source_failure or "",
         health=report.health,
+        shed=report.shed,
     )

@@ -13,9 +13,10 @@ import pytest
 from edge.publisher import SpoolPublisher
 from edge.spool import Spool
 from shared.errors import UnavailableError
+from shared.event_edits import mark_backlog, without_sound
 from shared.events import Embedding, Event, EventId, Flac, Levels
 from shared.feature_space import EARWITNESS_SMALL
-from shared.messages import Content, ShedRange, decode_event, encode_event, mark_backlog, without_sound
+from shared.messages import Content, ShedRange, decode_event, encode_event
 from shared.mqtt.session import Acknowledged, Connected
 
 CLIP_S = 10.0
@@ -132,7 +133,7 @@ def test_within_the_limit_nothing_is_lost_and_live_clips_arrive_within_five_seco
     backlog = [seq for seq in arrived if seq < CLIPS]
     assert backlog == sorted(backlog), "the backlog is sent in order of capture"
     check_live_clips(line, CLIPS)
-    assert spool.shed_ranges() == []
+    assert spool.shed_ranges() == ()
     spool.close()
 
 
