@@ -2,8 +2,9 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import count, pairwise
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -31,16 +32,17 @@ from hub.store.events import EventStore
 from shared.events import ClockStatus
 from shared.messages import SensorReport, StateMessage, encode_json
 from shared.mqtt.session import Acknowledged, Connected
+from shared.mqtt.topics import SensorTopic
 from shared.settings import load_settings
-from tests.edge.test_publisher import Broker
 from tests.hub.ingest.test_pipeline import ALL_FLAGGED, SCORERS
 
-CLIPS = 24
-"""One of each hour."""
+CLIPS = 6
+"""One of each fourth hour."""
+STEP = timedelta(hours=4)
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
 IN_1970 = datetime(1970, 1, 1, tzinfo=UTC) - NOON
-EVENTS, STATES = "earwitness/v1/sensors/demo/roof/event", "earwitness/v1/sensors/demo/roof/state"
+EVENTS, STATES = str(SensorTopic("demo", "roof", "event")), str(SensorTopic("demo", "roof", "state"))
 WAVEFORM = np.zeros(80_000, np.float32)
 
 
@@ -51,8 +53,8 @@ class Scenario:
     errors: tuple[timedelta, timedelta, timedelta]
     statuses: tuple[ClockStatus, ClockStatus, ClockStatus]
 
-    def at(self, hour: int) -> tuple[timedelta, ClockStatus]:
-        third = 3 * hour // CLIPS
+    def at(self, number: int) -> tuple[timedelta, ClockStatus]:
+        third = 3 * number // CLIPS
         return self.errors[third], self.statuses[third]
 
 
@@ -67,35 +69,58 @@ BEHIND_ALONE = Scenario((RIGHT, -DAY, RIGHT), ("unknown", "unsynchronised", "uns
 
 
 class Microphone:
-    """Gives a clip each hour, stamped by a clock that jumps; `told` follows each clip."""
+    """Gives clips stamped by a clock that jumps; `told` follows each clip."""
 
     live, payload_format, description = True, "flac", "a microphone"
 
     def __init__(self, scenario: Scenario, told: Callable[[int], None]) -> None:
         self._scenario = scenario
         self._told = told
-        self.hour = 0
+        self.number = 0
 
     @property
     def status(self) -> ClockStatus:
-        return self._scenario.at(self.hour)[1]
+        return self._scenario.at(self.number)[1]
 
     def clips(self, _stop: threading.Event) -> Iterator[SourceItem]:
-        for self.hour in range(CLIPS):
-            error, _ = self._scenario.at(self.hour)
-            elapsed = timedelta(hours=self.hour)
+        for self.number in range(CLIPS):
+            error, _ = self._scenario.at(self.number)
+            elapsed = self.number * STEP
             yield AudioClip(WAVEFORM, 8_000, NOON + elapsed + error, began_s=elapsed.total_seconds())
-            self._told(self.hour)
+            self._told(self.number)
+
+
+@dataclass
+class Line:
+    """Carries every message at once."""
+
+    mids: Iterator[int] = field(default_factory=lambda: count(1))
+    under_way: dict[int, bytes] = field(default_factory=dict)
+
+    def publish(
+        self, topic: str, payload: bytes, *, retain: bool = False, qos: int = 1, content_type: str | None = None
+    ) -> int:
+        assert (topic, retain, qos, content_type) == (EVENTS, False, 1, "application/cbor")
+        mid = next(self.mids)
+        self.under_way[mid] = payload
+        return mid
+
+    def subscribe(self, topic_filter: str, qos: int = 1) -> None:
+        assert (topic_filter, qos) == ("earwitness/v1/hubs/+/intake", 0)
+
+    def rival(self) -> None:
+        """No other client is here."""
+
+    def settled(self) -> None:
+        """The line never ends."""
 
 
 class Day:
     """A sensor, its line and a hub; the time is that of the clips."""
 
     def __init__(self, scenario: Scenario, folder: Path, archive: EventStore) -> None:
-        self.scenario, self.archive, self.hour = scenario, archive, 0
-        self.line, self.spool = Broker(), Spool(folder / "s.db", 10**8)
-        self.line.up = True
-        self.line.topics = (EVENTS,)
+        self.scenario, self.archive, self.number = scenario, archive, 0
+        self.line, self.spool = Line(), Spool(folder / "s.db", 10**8)
         self.microphone = Microphone(scenario, self.clip)
         settings = load_settings(EdgeSettings, None, ["sensor.site=demo", "sensor.name=roof"])
         self.capture = Capture(settings, self.microphone, self.spool, "b", lambda: None)
@@ -111,16 +136,16 @@ class Day:
             extractor=LogMel(),
             judge=AlertDetector(EpisodeStore(archive), SensorMap({}, 0.0, ZoneInfo("UTC")), ALL_FLAGGED),
             metrics=HubMetrics(CollectorRegistry()),
-            now=lambda: NOON + timedelta(hours=self.hour, seconds=11),
+            now=self.now,
         )
         self.connected_from = 0
 
-    def clip(self, hour: int) -> None:
-        """Send what the line carries after the clip of an hour."""
-        self.hour = hour
-        if hour < self.connected_from:
+    def clip(self, number: int) -> None:
+        """Send what the line carries after a clip."""
+        self.number = number
+        if number < self.connected_from:
             return
-        if hour == self.connected_from:
+        if number == self.connected_from:
             self.publisher.handle([Connected(session_present=False, epoch=1)], self.now_s, self.now_s)
         self.report()
         while self.publisher.publish_pending(self.now_s):
@@ -132,11 +157,15 @@ class Day:
 
     @property
     def now_s(self) -> float:
-        return 3_600.0 * self.hour
+        return self.number * STEP.total_seconds()
+
+    def now(self) -> datetime:
+        """Return the time at which the hub receives the latest clip."""
+        return NOON + self.number * STEP + timedelta(seconds=11)
 
     def report(self) -> None:
         """Publish the state, as the agent does after each jump of its clock."""
-        at = NOON + timedelta(hours=self.hour, seconds=11) + self.scenario.at(self.hour)[0]
+        at = self.now() + self.scenario.at(self.number)[0]
         state = StateMessage(
             site="demo",
             sensor="roof",
@@ -167,33 +196,36 @@ def kept(embedded: Servers) -> Iterator[EventStore]:
     opened.close()
 
 
+OK, NOT, UNKNOWN = "synchronised", "unsynchronised", "unknown"
+
+
 @pytest.mark.parametrize(
-    ("scenario", "connected_from"),
+    ("scenario", "connected_from", "expected"),
     [
-        pytest.param(AHEAD, 0, id="a day ahead, connected"),
-        pytest.param(AHEAD, CLIPS - 1, id="a day ahead, in an outage"),
-        pytest.param(BEHIND, 0, id="a day behind, connected"),
-        pytest.param(BEHIND, CLIPS - 1, id="a day behind, in an outage"),
-        pytest.param(NEVER_SET, 0, id="1970, connected"),
-        pytest.param(NEVER_SET, CLIPS - 1, id="1970, in an outage"),
-        pytest.param(SET_BY_HAND, CLIPS - 1, id="1970, set by hand, in an outage"),
-        pytest.param(AHEAD_ALONE, 0, id="a day ahead, never synchronised, connected"),
-        pytest.param(BEHIND_ALONE, 0, id="a day behind, never synchronised, connected"),
+        pytest.param(AHEAD, 0, (OK, OK, OK), id="a day ahead, connected"),
+        pytest.param(AHEAD, CLIPS - 1, (OK, OK, OK), id="a day ahead, in an outage"),
+        pytest.param(BEHIND, 0, (OK, OK, OK), id="a day behind, connected"),
+        pytest.param(BEHIND, CLIPS - 1, (OK, OK, OK), id="a day behind, in an outage"),
+        pytest.param(NEVER_SET, 0, (NOT, OK, OK), id="1970, connected"),
+        pytest.param(NEVER_SET, CLIPS - 1, (OK, OK, OK), id="1970, in an outage"),
+        pytest.param(SET_BY_HAND, CLIPS - 1, (NOT, NOT, NOT), id="1970, set by hand, in an outage"),
+        pytest.param(AHEAD_ALONE, 0, (UNKNOWN, NOT, NOT), id="a day ahead, never synchronised, connected"),
+        pytest.param(BEHIND_ALONE, 0, (UNKNOWN, NOT, NOT), id="a day behind, never synchronised, connected"),
     ],
 )
 def test_every_clip_is_archived_once_in_order_of_capture_with_the_status_of_its_clock(
     scenario: Scenario,
     connected_from: int,
-    tmp_path: Path,
+    expected: tuple[str, str, str],
+    memory_folder: Path,
     kept: EventStore,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    day = Day(scenario, tmp_path, kept)
+    day = Day(scenario, memory_folder, kept)
     monkeypatch.setattr("edge.clock.kernel_clock_status", lambda: day.microphone.status)
     archived = day.run(connected_from)
     assert [event.id.seq for event in archived] == list(range(CLIPS))
-    assert day.capture.clock.jumps == day.capture.tally.clock_jumps == len(set(scenario.errors)) - (
-        scenario.errors[0] != scenario.errors[2] and scenario.errors[0] != RIGHT
-    ) + (scenario.errors[0] == scenario.errors[2]) - (scenario.errors[0] == scenario.errors[2])
-    for hour, event in enumerate(archived):
-        assert abs(event.captured_at - NOON - timedelta(hours=hour)) < timedelta(seconds=5)
+    assert [event.clock for event in archived] == [expected[3 * number // CLIPS] for number in range(CLIPS)]
+    for number, event in enumerate(archived):
+        assert abs(event.captured_at - NOON - number * STEP) < timedelta(seconds=5)
+    assert day.capture.tally.clock_jumps == sum(before != now for before, now in pairwise(scenario.errors))

@@ -121,8 +121,8 @@ def check_live_clips(line: Line, first_live: int) -> None:
         assert event.backlog == (event.id.seq < first_live)
 
 
-def test_within_the_limit_nothing_is_lost_and_live_clips_arrive_within_five_seconds(tmp_path: Path) -> None:
-    spool = Spool(tmp_path / "s.db", 2 * CLIPS * SOUND_BYTES)
+def test_within_the_limit_nothing_is_lost_and_live_clips_arrive_within_five_seconds(memory_folder: Path) -> None:
+    spool = Spool(memory_folder / "s.db", 2 * CLIPS * SOUND_BYTES)
     for seq in range(CLIPS):
         assert put(spool, seq) == 0
     line = Line(bytes_per_s=100_000.0)
@@ -137,8 +137,8 @@ def test_within_the_limit_nothing_is_lost_and_live_clips_arrive_within_five_seco
     spool.close()
 
 
-def test_beyond_the_limit_the_oldest_sound_is_shed_first_and_counted_by_range(tmp_path: Path) -> None:
-    spool = Spool(tmp_path / "s.db", CLIPS * FEATURE_BYTES + 500 * SOUND_BYTES)
+def test_beyond_the_limit_the_oldest_sound_is_shed_first_and_counted_by_range(memory_folder: Path) -> None:
+    spool = Spool(memory_folder / "s.db", CLIPS * FEATURE_BYTES + 500 * SOUND_BYTES)
     assert [put(spool, seq) for seq in range(CLIPS)] == [0] * CLIPS, "no event is deleted"
     (shed,) = spool.shed_ranges()
     assert (shed.boot, shed.content, shed.reason, shed.first_seq) == ("boot", "sound", "full", 0)
@@ -154,8 +154,8 @@ def test_beyond_the_limit_the_oldest_sound_is_shed_first_and_counted_by_range(tm
     spool.close()
 
 
-def test_then_features_are_shed_and_what_arrives_and_what_is_counted_are_all(tmp_path: Path) -> None:
-    spool = Spool(tmp_path / "s.db", 1_000 * FEATURE_BYTES)
+def test_then_features_are_shed_and_what_arrives_and_what_is_counted_are_all(memory_folder: Path) -> None:
+    spool = Spool(memory_folder / "s.db", 1_000 * FEATURE_BYTES)
     deleted = sum(put(spool, seq) for seq in range(CLIPS))
     ranges = {shed.content: shed for shed in spool.shed_ranges()}
     assert ranges["features"] == ShedRange(
