@@ -164,7 +164,7 @@ def _clock_of(row: dict[bytes, bytes]) -> ClockReading | None:
     return None if skew is None else ClockReading(row.get(b"clock_boot", b"").decode(), float(skew))
 
 
-def report_fields(report: SensorReport) -> dict[str, str | bytes | int | float]:
+def report_fields(report: SensorReport) -> dict[str, str | int | float]:
     """Return a report as fields of its sensor's hash."""
     end = report.certificate_end
     return {
@@ -179,7 +179,7 @@ def report_fields(report: SensorReport) -> dict[str, str | bytes | int | float]:
         "taken_over": report.taken_over,
         "source_failure": report.source_failure or "",
         "health": "" if report.health is None else report.health.model_dump_json(),
-        "shed": _SHED.dump_json(report.shed),
+        "shed": _SHED.dump_json(report.shed).decode(),
     }
 
 
