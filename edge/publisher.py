@@ -143,6 +143,7 @@ class SpoolPublisher:
         held = self._hubs.should_hold(now_s)
         if held != self._held:
             self._held = held
+            self._queue.start_backlog()
             log.warning("no hub takes events; they stay in the spool" if held else "a hub takes events again")
         if not self._online:
             return 0
@@ -167,7 +168,7 @@ class SpoolPublisher:
 
     def _connected(self, signal: Connected, now_s: float) -> None:
         self._online = True
-        self._queue.connected()
+        self._queue.start_backlog()
         self._up_since_s = now_s
         self._look_back = self._resend_window_s > 0
         self._look_aside = True
@@ -203,6 +204,8 @@ class SpoolPublisher:
             self._rival = False
         match self._window.on_puback(mid, reason, now_s):
             case Acked(row):
+                if self._warned:
+                    self._queue.start_backlog()
                 self._warned = False
                 if not self._queue.remove(row):  # the first acknowledgement counts
                     self._marks.acknowledge(row, stamp_s)

@@ -1,7 +1,7 @@
 """The order in which rows of the spool are sent.
 
 1. The suspect of the window (`edge.in_flight`), alone.
-2. Events put after the connection began: live events.
+2. Live events: those put since events can be sent.
 3. The backlog: events that were in the spool before, at most `BACKLOG_IN_FLIGHT` under way.
 4. Repeats: events acknowledged recently on an earlier connection, at most `REPEATS_IN_FLIGHT` under way.
 5. Events that the broker refused.
@@ -50,12 +50,12 @@ class SendQueue:
         """Return the rows that are sent again."""
         return frozenset(self._repeats)
 
-    def connected(self) -> None:
-        """Start a connection: the rows of the spool are the backlog from now on."""
+    def start_backlog(self) -> None:
+        """Events can be sent again: the rows of the spool are the backlog from now on."""
         self._backlog_row = self._spool.highest_row()
 
     def is_backlog(self, row: int) -> bool:
-        """Return whether a row waited in the spool for this connection and was not sent before."""
+        """Return whether a row waited in the spool until events could be sent, and was not sent before."""
         return row <= self._backlog_row and row not in self._repeats
 
     def add_repeats(self, since_s: float) -> None:

@@ -191,7 +191,7 @@ class Event:
         body: audio of the clip, or its embedding.
         calibration: what makes its levels sound pressure levels; None if the sensor was never calibrated, was
             calibrated by hand, or has an earlier version.
-        backlog: True if the event waited in the sensor's spool for a connection to the broker.
+        backlog: True if the event waited in the sensor's spool because the broker or the hubs did not take it.
         sound: audio of the clip next to its embedding; None if the sensor keeps it back.
 
     Raises:

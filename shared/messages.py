@@ -128,7 +128,7 @@ class EventMessage(Message):
     Exactly one of `flac` and `embedding` is given; `space` is the id of the embedding's feature space. `sound` is the
     FLAC audio next to an embedding: the hub keeps it for playback and does not embed it. `calibration` is the id of
     the sensor's calibration and `calibrated_at` its time; both are missing if there is none. `backlog` is true if the
-    event was in the sensor's spool before its connection to the broker began.
+    event waited in the sensor's spool because the broker or the hubs did not take it.
     """
 
     version: Literal[1] = VERSION

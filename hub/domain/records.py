@@ -53,7 +53,7 @@ class StoredEvent:
         backfilled: whether it is a replay of an old recording.
         rate_hz: sample rate of the capture in Hz; 0 of events that earlier hubs archived.
         calibration: of the sensor, as it reported it; None without one, and of events that earlier hubs archived.
-        backlog: whether it waited in its sensor's spool for a connection to the broker.
+        backlog: whether it waited in its sensor's spool because the broker or the hubs did not take it.
     """
 
     id: EventId

@@ -76,7 +76,7 @@ class EventView(BaseModel):
         description="capture time by the sensor's clock, if implausible; `captured_at` is then the time of receipt"
     )
     backfilled: bool = Field(description="whether it is a replay of an old recording")
-    backlog: bool = Field(description="whether it waited in the sensor's spool for a connection to the broker")
+    backlog: bool = Field(description="whether it waited in the sensor's spool until broker and hubs took it")
     space: str
     presence: dict[str, Probability]
     audio: bool = Field(description="whether its audio was kept")

@@ -1,7 +1,7 @@
 """A day with a clock that jumps, from the microphone to the archive: every clip once, in order, with its status."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count, pairwise
@@ -179,7 +179,7 @@ class Day:
         )
         list(self.hub.process(self.hub.prepare([(STATES, encode_json(state))], [0.0])))
 
-    def run(self, connected_from: int) -> list[StoredEvent]:
+    def run(self, connected_from: int) -> Sequence[StoredEvent]:
         """Return the archive's events in its order, the oldest first."""
         self.connected_from = connected_from
         self.capture.run(threading.Event())

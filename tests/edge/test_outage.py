@@ -18,6 +18,8 @@ from shared.events import Embedding, Event, EventId, Flac, Levels
 from shared.feature_space import EARWITNESS_SMALL
 from shared.messages import Content, ShedRange, decode_event, encode_event
 from shared.mqtt.session import Acknowledged, Connected
+from shared.mqtt.topics import INTAKE_CLOSED, INTAKE_OPEN
+from tests.edge.test_publisher import intake_message
 
 CLIP_S = 10.0
 STEP_S = 0.5
@@ -177,6 +179,33 @@ def test_levels_are_shed_last(tmp_path: Path) -> None:
         spool.put(f"site.n.boot.{seq}", "levels", bytes(FEATURE_BYTES), evict=True, content="levels")
     assert {entry.topic for entry in spool.peek(60)} == {"levels"}
     assert [shed.content for shed in spool.shed_ranges()][-1] == "levels"
+    spool.close()
+
+
+@pytest.mark.parametrize("cause", ["no hub takes events", "the broker refuses"])
+def test_what_waited_while_nothing_was_taken_is_backlog_too(memory_folder: Path, cause: str) -> None:
+    spool, line = Spool(memory_folder / "s.db", 10**8), Line(bytes_per_s=100_000.0, up=True)
+    publisher = SpoolPublisher(line, spool, resend_window_s=0.0, patience_s=0.0)
+    publisher.handle([Connected(session_present=True, epoch=1)], 0.0, 0.0)
+    if cause == "no hub takes events":
+        publisher.handle([intake_message("one", INTAKE_CLOSED)], 0.0, 0.0)
+    for seq in range(20):
+        put(spool, seq)
+        if publisher.publish_pending(10.0 * seq):
+            publisher.handle([Acknowledged(mid, 0x97, 1) for mid, _, _ in line.queue], 10.0 * seq, 0.0)
+            line.queue.clear()
+    publisher.handle([intake_message("one", INTAKE_OPEN)], 200.0, 200.0)
+    line.busy_until_s = 200.0
+    for step in range(40):
+        now_s = 200.0 + STEP_S * step
+        if step == 4:
+            put(spool, 20)
+        publisher.handle(list(line.carry(now_s)), now_s, now_s)
+        publisher.publish_pending(now_s)
+    order = [event.id.seq for _, event in line.delivered]
+    assert sorted(order) == list(range(21))
+    assert order[-1] < 20, "the live event did not wait for all others"
+    assert sum(event.backlog for _, event in line.delivered) >= 18
     spool.close()
 
 
