@@ -6,7 +6,7 @@ clock is set to another time. Each such setting is a *span* of clips.
 1. A span in which the clock was synchronised is trusted most, then one with a plausible time.
 2. The latest of the most trusted spans is the reference. Clips of less trusted spans, and of earlier synchronised
    ones, take the time that the reference would have given them. The order of capture is then the order of times.
-3. Without a synchronised span nobody knows which of two plausible settings is right. Each clip keeps its time.
+3. Without a synchronised span it is unknown which of two plausible settings is right. Each clip keeps its time.
 
 The capture thread observes, and the thread of the publisher asks.
 """

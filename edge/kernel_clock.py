@@ -9,7 +9,7 @@ from typing import Final
 from shared.events import ClockStatus
 
 UNSYNCHRONISED_US: Final = 16_000_000
-"""Maximum error of a clock that nobody synchronises, in microseconds. The kernel sets it when the clock is set by
+"""Maximum error of a clock that no daemon synchronises, in microseconds. The kernel sets it when the clock is set by
 hand, and reaches it 9 h after the last synchronisation. The flag STA_UNSYNC does not decide, because chrony without
 `rtcsync` leaves it set. Source: Linux, kernel/time/ntp.c (NTP_PHASE_LIMIT); systemd, time-util.c (ntp_synced)."""
 
@@ -26,13 +26,19 @@ class _Timex(ctypes.Structure):
     )
 
 
-def kernel_clock_status() -> ClockStatus:
-    """Return whether a daemon synchronises the kernel's clock; `unknown` where the kernel does not tell."""
+def maximum_error_us() -> int | None:
+    """Return the maximum error of the kernel's clock in microseconds; None where the kernel does not report it."""
     try:
         adjtimex = ctypes.CDLL(None).adjtimex
     except (AttributeError, OSError):  # not Linux
-        return "unknown"
+        return None
     read = _Timex(modes=0)
-    if adjtimex(ctypes.byref(read)) < 0:
+    return None if adjtimex(ctypes.byref(read)) < 0 else int(read.maxerror)
+
+
+def kernel_clock_status() -> ClockStatus:
+    """Return whether a daemon synchronises the kernel's clock; `unknown` where the kernel does not report it."""
+    error_us = maximum_error_us()
+    if error_us is None:
         return "unknown"
-    return "synchronised" if read.maxerror < UNSYNCHRONISED_US else "unsynchronised"
+    return "synchronised" if error_us < UNSYNCHRONISED_US else "unsynchronised"

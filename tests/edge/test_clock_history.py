@@ -53,7 +53,7 @@ def test_the_latest_synchronised_setting_decides() -> None:
     assert history.correct(1, after(-DAY_S + 10)) is None
 
 
-def test_without_a_synchronised_setting_nobody_knows_which_plausible_one_is_right() -> None:
+def test_without_a_synchronised_setting_it_is_unknown_which_plausible_one_is_right() -> None:
     history = ClockHistory()
     history.observe(NOON, 0.0, "unknown", 0)
     assert history.observe(after(-DAY_S), 10.0, "unsynchronised", 1)

@@ -69,13 +69,13 @@ BEHIND_ALONE = Scenario((RIGHT, -DAY, RIGHT), ("unknown", "unsynchronised", "uns
 
 
 class Microphone:
-    """Gives clips stamped by a clock that jumps; `told` follows each clip."""
+    """Gives clips stamped by a clock that jumps; `sent` follows each clip."""
 
     live, payload_format, description = True, "flac", "a microphone"
 
-    def __init__(self, scenario: Scenario, told: Callable[[int], None]) -> None:
+    def __init__(self, scenario: Scenario, sent: Callable[[int], None]) -> None:
         self._scenario = scenario
-        self._told = told
+        self._sent = sent
         self.number = 0
 
     @property
@@ -87,7 +87,7 @@ class Microphone:
             error, _ = self._scenario.at(self.number)
             elapsed = self.number * STEP
             yield AudioClip(WAVEFORM, 8_000, NOON + elapsed + error, began_s=elapsed.total_seconds())
-            self._told(self.number)
+            self._sent(self.number)
 
 
 @dataclass
