@@ -13,7 +13,7 @@ _CLOCK_OF_BOOT: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 def clock_status() -> ClockStatus:
-    """Return whether systemd-timesyncd, chrony or ntpd synchronises the clock; `unknown` without a report of the kernel."""
+    """Return whether timesyncd, chrony or ntpd synchronises the clock; `unknown` without a report of the kernel."""
     return kernel_clock_status()
 
 
