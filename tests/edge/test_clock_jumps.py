@@ -43,7 +43,7 @@ NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
 IN_1970 = datetime(1970, 1, 1, tzinfo=UTC) - NOON
 EVENTS, STATES = str(SensorTopic("demo", "roof", "event")), str(SensorTopic("demo", "roof", "state"))
-WAVEFORM = np.zeros(80_000, np.float32)
+WAVEFORM = np.zeros(8_000, np.float32)
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,8 @@ class Microphone:
         for self.number in range(CLIPS):
             error, _ = self._scenario.at(self.number)
             elapsed = self.number * STEP
-            yield AudioClip(WAVEFORM, 8_000, NOON + elapsed + error, began_s=elapsed.total_seconds())
+            began, began_s = NOON + elapsed + error, elapsed.total_seconds()
+            yield AudioClip(WAVEFORM, 8_000, began, continues=self.number > 0, began_s=began_s)
             self._sent(self.number)
 
 
@@ -161,7 +162,7 @@ class Day:
 
     def now(self) -> datetime:
         """Return the time at which the hub receives the latest clip."""
-        return NOON + self.number * STEP + timedelta(seconds=11)
+        return NOON + self.number * STEP + timedelta(seconds=2)
 
     def report(self) -> None:
         """Publish the state, as the agent does after each jump of its clock."""

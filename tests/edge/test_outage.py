@@ -13,7 +13,6 @@ import pytest
 from edge.publisher import SpoolPublisher
 from edge.spool import Spool
 from shared.errors import UnavailableError
-from shared.event_edits import mark_backlog, without_sound
 from shared.events import Embedding, Event, EventId, Flac, Levels
 from shared.feature_space import EARWITNESS_SMALL
 from shared.messages import Content, ShedRange, decode_event, encode_event
@@ -238,9 +237,3 @@ def test_a_spool_of_an_earlier_version_is_taken_for_audio(tmp_path: Path) -> Non
     put(again, 1)
     assert [decode_event(entry.payload).sound is None for entry in again.peek(5)] == [True, False]
     again.close()
-
-
-@pytest.mark.parametrize("damage", [b"", b"\xff" * 10, b"a", b"\xa0"])
-def test_a_message_that_is_not_an_event_is_sent_as_it_is(damage: bytes) -> None:
-    assert mark_backlog(damage) == damage
-    assert without_sound(damage) is None
