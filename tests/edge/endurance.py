@@ -1,8 +1,9 @@
 """Measure the memory of the agent over a simulated day: `python -m tests.edge.endurance --hours 24`.
 
 The agent plays a synthetic street as fast as it can to the broker of the wheels. A subscriber counts the events and
-reads the agent's resident memory ten times per simulated hour. The last line on standard output is a JSON object. The
-exit code is 0 if every event came once, and the memory of the last hour is within 2 % of that of the second.
+reads the agent's resident memory 36 times per simulated hour. The median of an hour leaves out the arrays of the clip
+under way. The last line on standard output is a JSON object. The exit code is 0 if every event came once, in order,
+and the memory of the last hour is within 2 % of that of the second.
 """
 
 import argparse
@@ -23,7 +24,7 @@ from shared.mqtt.topics import ALL_EVENTS
 from tests.server_processes import EdgeProcess, Rumqttd
 
 CLIPS_PER_HOUR = int(3_600 / CLIP_S)
-SAMPLES_PER_HOUR = 10
+SAMPLES_PER_HOUR = 36
 MOST_GROWTH = 0.02
 SILENT_S = 120.0
 """An agent that sends nothing for this many seconds has failed."""
@@ -37,7 +38,7 @@ class Endurance:
         clips: events received, without repeats.
         repeats: events received again.
         out_of_order: events received after one with a higher number.
-        hours_mb: mean resident memory of the agent in each simulated hour, in megabytes.
+        hours_mb: median resident memory of the agent in each simulated hour, in megabytes.
         growth: memory of the last hour over that of the second, less 1; 0 if there is no second hour.
         seconds: real time.
     """
@@ -89,7 +90,7 @@ def measure(folder: Path, clips: int, *settings: str, clips_per_hour: int = CLIP
         listener.stop()
         broker.stop()
     hours = [
-        statistics.mean(mb for at, mb in samples if at // clips_per_hour == hour)
+        statistics.median(mb for at, mb in samples if at // clips_per_hour == hour)
         for hour in range(-(-clips // clips_per_hour))
     ]
     first = list(dict.fromkeys(numbers))
