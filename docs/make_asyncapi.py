@@ -16,7 +16,10 @@ from pydantic.json_schema import models_json_schema
 from hub.integrations.homeassistant.discovery import EpisodeMessage, LastAlertMessage, LevelMessage
 from shared.commands import CommandMessage, ReplyMessage
 from shared.events import NAME
-from shared.messages import EVENT_CONTENT_TYPE, JSON_CONTENT_TYPE, AlertMessage, EventMessage, StateMessage
+from shared.messages.alert import AlertMessage
+from shared.messages.codec import JSON_CONTENT_TYPE
+from shared.messages.event import EVENT_CONTENT_TYPE, EventMessage
+from shared.messages.sensor import StateMessage
 from shared.mqtt.topics import (
     ALL_ALERTS,
     ALL_COMMAND_REPLIES,

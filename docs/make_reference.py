@@ -19,7 +19,9 @@ from hub.metrics.definitions import HubMetrics
 from hub.settings import HubSettings
 from shared.commands import CommandMessage, ReplyMessage
 from shared.events import Event
-from shared.messages import AlertMessage, EventMessage, StateMessage
+from shared.messages.alert import AlertMessage
+from shared.messages.event import EventMessage
+from shared.messages.sensor import StateMessage
 from shared.mqtt.topics import (
     ALL_ALERTS,
     ALL_COMMAND_REPLIES,

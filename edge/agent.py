@@ -23,7 +23,6 @@ from typing import Final, Literal
 from edge.capture import Capture
 from edge.commands.remote_settings import RemoteSettings
 from edge.commands.service import CommandService
-from edge.disk_guard import DiskGuard
 from edge.event_times import TimeCorrectingPublisher
 from edge.extractor import open_extractor
 from edge.publisher import SpoolPublisher
@@ -34,7 +33,8 @@ from edge.sources import Source, open_source
 from edge.spool import Spool
 from edge.system_health import SystemHealth
 from shared.errors import UnavailableError
-from shared.messages import JSON_CONTENT_TYPE, STATE_EXPIRY_S, StateMessage, encode_json
+from shared.messages.codec import JSON_CONTENT_TYPE, encode_json
+from shared.messages.sensor import STATE_EXPIRY_S, StateMessage
 from shared.mqtt.diagnostics import client_certificate_expiry
 from shared.mqtt.session import Acknowledged, Connected, LastWill, MqttEvent, MqttSession, Received
 from shared.mqtt.topics import SensorTopic
@@ -113,7 +113,6 @@ class Agent:
         self._watchdog = Watchdog.of_this_process()
         self._reported_faults: object = None
         self._announced = False
-        self._disk = DiskGuard()
         self._errors = 0
 
     @property
@@ -168,8 +167,11 @@ class Agent:
                 extra={"reason": str(error)},
             )
             return nullcontext()
-        metrics = EdgeMetrics(self._announcer.state("ready"), self._running, lambda: self._errors)
+        metrics = EdgeMetrics(self._announcer.state("ready"), self._running, self._unexpected_errors)
         return serve_metrics(metrics, self._settings.metrics)
+
+    def _unexpected_errors(self) -> int:
+        return self._errors
 
     def _loop(self, stop: threading.Event, drain_s: float) -> None:
         deadline_s: float | None = None
@@ -219,11 +221,7 @@ class Agent:
         if now_s >= self._purge_due_s:
             self._purge_due_s = now_s + PURGE_S
             self._publisher.purge(now_s)
-            self._disk.attempt("expire", self._expire, now_s)
-
-    def _expire(self) -> None:
-        if expired := self._spool.expire(self._settings.spool.max_age_s):
-            log.warning("events in the spool are too old and are dropped", extra={"events": expired})
+            self._publisher.expire(self._settings.spool.max_age_s, now_s)
 
     def _look_for_rivals(self, signals: list[MqttEvent]) -> None:
         """Detect another client with this name by its state message after this agent's own.

@@ -24,7 +24,7 @@ from shared.command_line import to_json
 from shared.events import CLIP_S, EARLIEST, EventId
 from shared.extractor import FeatureExtractor
 from shared.levels.meter import LevelMeter
-from shared.messages import encode_event
+from shared.messages.event import encode_event
 
 FORBIDDEN = ("redis", "scipy", "torch")
 """Modules that a sensor does not need; the report names those that were imported."""

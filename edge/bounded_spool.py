@@ -7,8 +7,9 @@ from typing import Final, NamedTuple
 
 from edge.spool_file import SpoolFile
 from edge.spool_shedding import PENDING, contents_up_to, oldest, ranges, record, strip_sound
-from shared.event_edits import without_sound
-from shared.messages import Content, ShedRange
+from shared.messages.event_edits import without_sound
+from shared.messages.fields import Content
+from shared.messages.sensor import ShedRange
 
 PURGED_AT_ONCE: Final = 16
 """Rows that one transaction deletes; a full disk has no room for many."""

@@ -24,7 +24,7 @@ from shared.errors import InvalidError, OverloadedError, UnavailableError
 from shared.events import ClockStatus, Event, EventId
 from shared.extractor import FeatureExtractor
 from shared.levels.meter import LevelMeter
-from shared.messages import Content
+from shared.messages.fields import Content
 from shared.mqtt.topics import SensorTopic
 
 log = logging.getLogger(__name__)

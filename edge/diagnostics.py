@@ -26,7 +26,7 @@ from edge.system_health import SystemHealth
 from shared.errors import EarwitnessError, InvalidError, UnavailableError
 from shared.events import CLIP_S
 from shared.levels.meter import measure
-from shared.messages import EVENT_CONTENT_TYPE
+from shared.messages.event import EVENT_CONTENT_TYPE
 from shared.mqtt.diagnostics import broker_certificate_expiry, client_certificate_expiry, explain_connection_failure
 from shared.mqtt.session import (
     FAILURE,

@@ -4,9 +4,9 @@ from datetime import datetime
 
 from edge.broker_protocol import MqttPublisher
 from edge.clock_history import ClockHistory
-from shared.event_edits import correct_time
 from shared.events import ClockStatus
-from shared.messages import EVENT_CONTENT_TYPE
+from shared.messages.event import EVENT_CONTENT_TYPE
+from shared.messages.event_edits import correct_time
 
 
 class TimeCorrectingPublisher:

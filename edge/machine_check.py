@@ -4,7 +4,7 @@ from typing import Final
 
 from edge.commands.self_test import HOT_C
 from shared.errors import UnavailableError
-from shared.messages import SensorHealth
+from shared.messages.sensor import SensorHealth
 
 FULL_MEMORY: Final = 0.9
 

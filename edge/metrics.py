@@ -18,7 +18,7 @@ from edge.clock import clock_status
 from edge.sensor_report import Running
 from edge.settings import MetricsSettings
 from shared.content_negotiation import preferred
-from shared.messages import StateMessage
+from shared.messages.sensor import StateMessage
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

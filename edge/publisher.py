@@ -26,8 +26,8 @@ from edge.spool import Spool
 from edge.spool_entries import ENDS_CONNECTIONS, TOO_LARGE, UNSENDABLE, SpoolEntry
 from edge.spool_marks import SpoolMarks
 from shared.errors import UnavailableError
-from shared.event_edits import mark_backlog
-from shared.messages import EVENT_CONTENT_TYPE
+from shared.messages.event import EVENT_CONTENT_TYPE
+from shared.messages.event_edits import mark_backlog
 from shared.mqtt.session import FAILURE, NO_MATCHING_SUBSCRIBERS, SESSION_TAKEN_OVER, publish_bytes
 from shared.mqtt.signals import Acknowledged, Connected, Disconnected, MqttEvent, Received
 from shared.mqtt.topics import ALL_INTAKES
@@ -165,6 +165,14 @@ class SpoolPublisher:
         keep, purged = {*self._queue.repeats, *self._window.rows.values()}, list[int]()
         self._disk.attempt("purge", lambda: purged.append(self._spool.purge(before_s, keep)), now_s)
         return sum(purged)
+
+    def expire(self, max_age_s: float, now_s: float) -> int:
+        """Delete events that were in the spool for more than `max_age_s`; return their number."""
+        expired: list[int] = []
+        self._disk.attempt("expire", lambda: expired.append(self._spool.expire(max_age_s)), now_s)
+        if any(expired):
+            log.warning("events in the spool are too old and are dropped", extra={"events": sum(expired)})
+        return sum(expired)
 
     def _connected(self, signal: Connected, now_s: float) -> None:
         self._online = True

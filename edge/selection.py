@@ -11,7 +11,8 @@ from typing import Final
 
 from edge.settings import SendSettings
 from shared.events import Embedding, Event
-from shared.messages import Content, encode_event
+from shared.messages.event import encode_event
+from shared.messages.fields import Content
 
 HOUR_S: Final = 3_600.0
 DAY_S: Final = 86_400.0

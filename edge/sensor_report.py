@@ -13,7 +13,8 @@ from edge.spool import Spool
 from edge.system_health import SystemHealth
 from shared.errors import InvalidError, UnavailableError
 from shared.events import EventId
-from shared.messages import SensorReport, ShedRange, StateMessage, decode_json
+from shared.messages.codec import decode_json
+from shared.messages.sensor import SensorReport, ShedRange, StateMessage
 from shared.paths import printable
 
 REASON_CHARACTERS: Final = 200

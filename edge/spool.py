@@ -21,7 +21,7 @@ from edge.bounded_spool import PURGED_AT_ONCE, BoundedSpoolFile, Room
 from edge.spool_entries import SetAside, SpoolEntry, SpoolUsage
 from edge.spool_shedding import PENDING
 from shared.errors import OverloadedError
-from shared.messages import Content
+from shared.messages.fields import Content
 
 log = logging.getLogger(__name__)
 

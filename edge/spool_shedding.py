@@ -12,9 +12,10 @@ import sqlite3
 from typing import Final, Literal
 
 from shared.errors import InvalidError
-from shared.event_edits import without_sound
 from shared.events import EventId
-from shared.messages import CONTENTS, Content, ShedRange
+from shared.messages.event_edits import without_sound
+from shared.messages.fields import CONTENTS, Content
+from shared.messages.sensor import ShedRange
 
 MAX_RANGES: Final = 16
 """Most ranges that are kept and reported; the oldest are forgotten."""

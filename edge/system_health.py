@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from edge.clock import clock_status
-from shared.messages import SensorHealth
+from shared.messages.sensor import SensorHealth
 
 THROTTLED: Final = "sys/devices/platform/soc/soc:firmware/get_throttled"
 _UNDER_VOLTAGE_NOW: Final = 1 << 0

@@ -12,7 +12,8 @@ from typing import Annotated, Final, Literal, get_args
 
 from pydantic import Field
 
-from shared.messages import VERSION, Instant, ItemId, Message, NamePattern
+from shared.messages.codec import VERSION, Message
+from shared.messages.fields import Instant, ItemId, NamePattern
 
 CommandAction = Literal["settings", "change-settings", "restart", "self-test", "clip", "version"]
 ReplyStatus = Literal["accepted", "done", "refused", "expired", "rolled-back"]

@@ -1,6 +1,6 @@
 """Event values: the data of one clip of a sensor, validated at construction.
 
-Both programs use these values internally; `shared.messages` encodes and decodes them.
+Both programs use these values internally; `shared.messages.event` encodes and decodes them.
 """
 
 import math

@@ -20,7 +20,7 @@ import numpy as np
 from hub.sandbox.history import HistoryWriter
 from hub.sandbox.neighbourhood import HistoryClip
 from hub.settings import HubSettings
-from shared.messages import SensorReport, ShedRange, StateMessage
+from shared.messages.sensor import SensorReport, ShedRange, StateMessage
 from shared.synthetic_mixture import SourceInstance
 from shared.synthetic_scene import SoundCast
 from shared.taxonomy import CATEGORIES, COUNT

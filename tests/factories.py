@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as arrays
 from hub.domain.records import StoredEmbeddings, StoredEvent
 from shared.events import Calibration, Embedding, Event, EventId, Flac, Levels
 from shared.feature_space import VGGISH
-from shared.messages import AlertMessage, MatchMessage
+from shared.messages.alert import AlertMessage, MatchMessage
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 

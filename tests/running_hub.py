@@ -14,7 +14,7 @@ from hub.store import keys
 from hub.store.events import EventStore
 from shared.events import Embedding, Event, EventId, Levels
 from shared.feature_space import EARWITNESS_SMALL, Features
-from shared.messages import encode_event
+from shared.messages.event import encode_event
 from shared.mqtt.session import Connected, MqttSession
 from shared.mqtt.topics import SensorTopic
 from shared.settings import load_settings

@@ -20,7 +20,7 @@ from hub.store.episodes import EpisodeStore
 from hub.store.events import EventStore
 from shared.events import EventId, Levels
 from shared.feature_space import VGGISH, Features
-from shared.messages import AlertMessage
+from shared.messages.alert import AlertMessage
 from shared.taxonomy import CATEGORIES
 from tests.identities import identified
 

@@ -14,7 +14,7 @@ from typing import Annotated, Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shared.errors import InvalidError, UnavailableError
-from shared.messages import Instant, NamePattern
+from shared.messages.fields import Instant, NamePattern
 from shared.paths import printable
 
 MAX_BYTES: Final = 4 * 1024 * 1024

@@ -19,7 +19,7 @@ from pydantic import Field
 from edge.settings import EdgeSettings
 from shared.commands import CommandId, ReplyMessage, SettingName, SettingText
 from shared.errors import InvalidError, UnavailableError
-from shared.messages import VERSION, Message, decode_json, encode_json
+from shared.messages.codec import VERSION, Message, decode_json, encode_json
 from shared.settings import load_settings
 
 log = logging.getLogger(__name__)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from shared.commands import SelfTestFinding
-from shared.messages import SensorHealth, StateMessage
+from shared.messages.sensor import SensorHealth, StateMessage
 
 HOT_C: Final = 80.0
 """A Raspberry Pi reduces its clock rate from this temperature on. Source: Raspberry Pi documentation, "Frequency

@@ -28,7 +28,8 @@ from shared.commands import (
     ReplyStatus,
 )
 from shared.errors import InvalidError, UnavailableError
-from shared.messages import JSON_CONTENT_TYPE, StateMessage, decode_json, encode_json
+from shared.messages.codec import JSON_CONTENT_TYPE, decode_json, encode_json
+from shared.messages.sensor import StateMessage
 from shared.mqtt.session import FAILURE, Acknowledged, Connected, Disconnected, MqttEvent, MqttSession, Received
 from shared.mqtt.topics import CommandTopic
 

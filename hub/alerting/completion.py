@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from hub.alerting.enrichment import AlertEnricher
 from hub.alerting.source_enrichment import SourceCompleter
-from shared.messages import AlertMessage
+from shared.messages.alert import AlertMessage
 
 
 @dataclass(frozen=True, slots=True)

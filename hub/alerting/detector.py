@@ -13,7 +13,7 @@ from hub.domain.sensor_history import united
 from hub.domain.sensor_map import SensorMap
 from hub.store.episode_batch import EpisodeBatch
 from hub.store.episodes import EpisodeStore
-from shared.messages import AlertMessage
+from shared.messages.alert import AlertMessage
 from shared.taxonomy import CATEGORIES
 
 

@@ -13,7 +13,7 @@ from hub.domain.episodes import overlapping_elsewhere
 from hub.domain.recurrence.analysis import RecurrenceSummary
 from hub.domain.sensor_map import SensorMap
 from hub.store.episodes import EpisodeStore
-from shared.messages import AlertMessage, ForecastWindow, Recurrence, Severity
+from shared.messages.alert import AlertMessage, ForecastWindow, Recurrence, Severity
 
 _LOOKED_BACK: Final = timedelta(days=1)
 _EPISODES: Final = 200

@@ -18,7 +18,7 @@ from hub.store.events import EventStore
 from hub.store.json_rows import encode
 from hub.store.source_verdicts import SourceVerdicts
 from shared.errors import InvalidError
-from shared.messages import AlertMessage
+from shared.messages.alert import AlertMessage
 from shared.taxonomy import CATEGORIES
 
 IGNORED_S: Final = 7 * 86_400.0

@@ -12,9 +12,9 @@ from hub.domain.alert_rule import SearchResult
 from hub.domain.alerts import build_match
 from hub.domain.match import Match
 from hub.domain.records import StoredEvent, to_ms
-from hub.search.backend import Exclusion, Query
-from hub.search.retrieval import Retrieval, exclude_recent_from_sensor
-from shared.messages import MatchMessage
+from hub.search.backend import Exclusion, Query, exclude_recent_from_sensor
+from hub.search.retrieval import Retrieval
+from shared.messages.alert import MatchMessage
 from shared.taxonomy import COUNT
 
 MATCHES: Final = 10

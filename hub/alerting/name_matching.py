@@ -91,7 +91,7 @@ class NameMatcher:
             if not rows:
                 continue
             scorer = self._scorers[space]
-            same_source = partial(scorer.same_source, match=False)
+            same_source = partial(scorer.identities.same_source, match=False)
             for row, identity in zip(rows, scorer.identity(np.stack([towers[row] for row in rows])), strict=True):
                 made[row] = own.likely(events[row].site, identity, same_source, CONTINUE_RATIO)
         return made

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from hub.search.retrieval import Retrieval
 from hub.search.scoring.scorer import Scorer
 from hub.store.events import EventStore
-from shared.messages import AlertMessage
+from shared.messages.alert import AlertMessage
 from shared.taxonomy import CATEGORIES
 
 MIN_VERDICTS: Final = 20

@@ -7,7 +7,7 @@ from hub.alerting.enrichment import window_message
 from hub.alerting.source_filing import SourceFiler
 from hub.alerting.source_recurrence import SourceHistories
 from hub.store.sources import SourceStore
-from shared.messages import AlertMessage, SourceMessage
+from shared.messages.alert import AlertMessage, SourceMessage
 
 _AFTER: Final = timedelta(seconds=1)
 

@@ -35,7 +35,7 @@ AT_ONCE: Final = 256
 """Episodes filed in one transaction at most."""
 _CLAIM_S: Final = 600.0
 _EVERY_S: Final = 1.0
-_REST: Final = 9.0
+_REST: Final = 19.0
 """Time waited, as a multiple of the time worked, while more are due."""
 _REMADE_FROM: Final = 20
 """Episodes of a source whose identities are computed again for another checkpoint."""
@@ -75,7 +75,7 @@ class SourceFiler:
     def step(self) -> float:
         """File some of the episodes that are due; return how long to wait until the next step, in seconds.
 
-        While more are due it works for a tenth of the time: intake of events goes on beside it.
+        While more are due it works for a twentieth of the time: intake of events goes on beside it.
 
         Raises:
             UnavailableError: the store is away; nothing is lost.
@@ -232,6 +232,6 @@ def _leave(name: str, drawer: Drawer) -> None:
 
 def _same(scorer: Scorer) -> Same:
     def same(cosines: Vector) -> Vector:
-        return np.asarray(scorer.same_source(cosines), dtype=np.float32)
+        return np.asarray(scorer.identities.same_source(cosines), dtype=np.float32)
 
     return same

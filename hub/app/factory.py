@@ -6,6 +6,7 @@ Components that handle events need it always: `hub.app.event_factory` builds the
 
 import logging
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -104,7 +105,7 @@ def build_retrieval(settings: HubSettings) -> "Retrieval":
     if len(set(spaces)) < len(spaces):
         raise InvalidError(f"model.checkpoints: more than one checkpoint for a feature space: {spaces}")
     shipped = [Scorer(load(default_checkpoint(space))) for space in SHORT_NAMES.values() if space not in spaces]
-    return Retrieval([*configured, *shipped], lambda scorer: _backend(settings, scorer))
+    return Retrieval([*configured, *shipped], partial(_backend, settings))
 
 
 def _backend(settings: HubSettings, scorer: "Scorer") -> Backend:
@@ -116,11 +117,13 @@ def _backend(settings: HubSettings, scorer: "Scorer") -> Backend:
     if search.backend == "redis" and scorer.sketch is None:
         log.warning("index kept in memory, as the network has no sketch", extra={"space": scorer.space.id})
     if search.backend == "memory" or scorer.sketch is None:
-        return MemoryIndex(scorer, lambda: CandidateTuner(search.target_recall, scorer.candidates, search.candidates))
+        return MemoryIndex(
+            scorer, partial(CandidateTuner, search.target_recall, scorer.candidates, search.candidates)
+        )
     return RedisSearchBackend(
         settings.redis.url.get_secret_value(),
         scorer,
-        candidates=lambda: search.candidates or scorer.candidates,
+        candidates=search.candidates or scorer.candidates,
         timeout_s=settings.redis.timeout_s,
         ca_file=settings.redis.ca_file,
     )

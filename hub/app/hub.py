@@ -29,6 +29,7 @@ from hub.app.factory import (
 )
 from hub.app.health import HubHealth
 from hub.app.maintenance import Maintenance
+from hub.app.monitor_factory import build_monitor
 from hub.app.recall import monitor_recall
 from hub.app.retention import Retention
 from hub.commands.command_service import CommandService
@@ -37,7 +38,6 @@ from hub.ingest.pipeline import Pipeline
 from hub.integrations.homeassistant.publisher import HomeAssistantPublisher
 from hub.metrics.definitions import HubMetrics
 from hub.monitoring.clocks import ClockProbe
-from hub.monitoring.monitor import HealthMonitor
 from hub.notify.service import NotificationService
 from hub.runtime.torch_threads import settle, shorten_switch_interval
 from hub.search.follower import IndexFollower, build_index
@@ -85,14 +85,10 @@ class Hub:
         self._build_alerting()
         folder = settings.search.snapshot_dir
         self._snapshots = [IndexSnapshot(folder, index) for index in self._retrieval.indexes] if folder else []
-        retention = Retention(
-            *(self._archive, self._stores.episodes, self._stores.sources),
-            *(self._retrieval, self._stores.audio, self._metrics),
-        )
+        retention = Retention(self._stores, self._retrieval, self._metrics)
         self._maintenance = Maintenance(settings, retention, self._clock, tuner, self._snapshots)
-        self._observed = HealthMonitor(
-            *(settings, self._archive, self._stores.episodes, self._feedback),
-            *(self._retrieval, self._metrics, self._clock),
+        self._observed = build_monitor(
+            settings, self._stores, self._feedback, self._retrieval, self._metrics, self._clock
         )
         self._announcer = HomeAssistantPublisher(
             self._archive,

@@ -9,13 +9,10 @@ import time
 from datetime import UTC, datetime
 from typing import Final
 
+from hub.app.factory import Stores
 from hub.domain.records import WriteState, to_ms
 from hub.metrics.definitions import HubMetrics
 from hub.search.retrieval import Retrieval
-from hub.store.audio_files import AudioFileStore
-from hub.store.episodes import EpisodeStore
-from hub.store.events import EventStore
-from hub.store.sources import SourceStore
 from shared.errors import InvalidError, UnavailableError
 from shared.events import EventId
 
@@ -29,28 +26,17 @@ class Retention:
     """Removes old data.
 
     Args:
-        archive: store of events and alerts.
-        episode_store: store of episodes.
-        sources: store of sources.
+        stores: stores of the hub.
         retrieval: indexes whose rows are removed with the events.
-        clips: audio files, or None if the hub keeps none.
         metrics: the hub's metrics.
     """
 
-    def __init__(
-        self,
-        archive: EventStore,
-        episode_store: EpisodeStore,
-        sources: SourceStore,
-        retrieval: Retrieval,
-        clips: AudioFileStore | None,
-        metrics: HubMetrics,
-    ) -> None:
-        self._archive = archive
-        self._episode_store = episode_store
-        self._sources = sources
+    def __init__(self, stores: Stores, retrieval: Retrieval, metrics: HubMetrics) -> None:
+        self._archive = stores.events
+        self._episode_store = stores.episodes
+        self._sources = stores.sources
+        self._clips = stores.audio
         self._retrieval = retrieval
-        self._clips = clips
         self._metrics = metrics
         self._sweep_at = 0.0
 

@@ -11,15 +11,18 @@ from typing import Any, Final
 import numpy as np
 
 from hub.bench import alert_metrics as measure
-from hub.bench.alert_metrics import ForecastScore, GroundTruth, Recall, ThresholdPromise
+from hub.bench.alert_metrics import GroundTruth
+from hub.bench.alert_recall import Recall, recall
+from hub.bench.forecast_accuracy import ForecastScore, score_forecasts
 from hub.bench.replay import ReplayHub, Verdict, replay_hub
 from hub.bench.scenario import DAY_S, KINDS, PERFORMANCES, Clip, ScenarioEvent, clips, generate_scenario
 from hub.bench.synthetic_clips import EmbeddedClips, embed_scenario
+from hub.bench.threshold_promises import ThresholdPromise, compare_thresholds
 from hub.settings import HubSettings
 from shared.errors import InvalidError
 from shared.events import CLIP_S, Embedding, Event, EventId
 from shared.feature_space import EARWITNESS_SMALL
-from shared.messages import AlertMessage
+from shared.messages.alert import AlertMessage
 
 SITE: Final = "bench"
 START: Final = datetime(2026, 6, 1, tzinfo=UTC)
@@ -255,16 +258,16 @@ def _figures(
         precision_by_source=float(np.mean(right)),
         precision_by_source_planted=sum(right) / max(len(own), 1),
         same_source_planted=sum(measure.same_source(truth, alert) for alert in own) / max(len(own), 1),
-        recall=measure.recall(truth),
-        recall_later=measure.recall(truth, since_s),
+        recall=recall(truth),
+        recall_later=recall(truth, since_s),
         duplicates=measure.duplicates(truth),
         wrong=dict(
             Counter(f"{alert.categories[0]}: {f}" for alert, f in zip(alerts, faults, strict=True) if f != "right")
         ),
         alerts_of=dict(Counter(alert.categories[0] for alert in alerts)),
-        thresholds=measure.kept(truth, before, now, since_s, last),
-        next_planted=measure.windows(truth, [one for one in own if one in late], since_s, until_s),
-        next_noise=measure.windows(truth, [one for one in others if one in late], since_s, until_s),
+        thresholds=compare_thresholds(truth, before, now, since_s, last),
+        next_planted=score_forecasts(truth, [one for one in own if one in late], since_s, until_s),
+        next_noise=score_forecasts(truth, [one for one in others if one in late], since_s, until_s),
         regularity={source: _regularity(truth, own, source) for source in KINDS},
         escalated=sum(urgent) / len(alerts),
         escalated_planted=sum(map(and_, urgent, planted)) / max(sum(planted), 1),

@@ -24,7 +24,7 @@ from hub.bench.synthetic_archive import real_clips
 from hub.store.events import EventStore
 from shared.errors import UnavailableError
 from shared.feature_space import VGGISH, Features
-from shared.messages import encode_event
+from shared.messages.event import encode_event
 from shared.mqtt.topics import ALL_ALERTS, SensorTopic
 from shared.synthetic_features import splice_clips
 

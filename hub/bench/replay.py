@@ -39,7 +39,8 @@ from hub.store.episodes import EpisodeStore
 from hub.store.events import EventStore
 from shared.errors import InvalidError
 from shared.events import Event
-from shared.messages import AlertMessage, encode_event
+from shared.messages.alert import AlertMessage
+from shared.messages.event import encode_event
 from shared.mqtt.topics import SensorTopic
 
 DAY_MS: Final = 86_400_000

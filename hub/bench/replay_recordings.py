@@ -22,7 +22,7 @@ from hub.settings import HubSettings
 from shared.audio import LONGEST_S, encode_flac, read_file
 from shared.errors import InvalidError
 from shared.events import Event, EventId, Flac, Levels
-from shared.messages import AlertMessage
+from shared.messages.alert import AlertMessage
 from shared.synthetic_mixture import SourceInstance
 from shared.taxonomy import CATEGORIES
 from shared.text_files import read_table

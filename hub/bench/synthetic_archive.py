@@ -65,7 +65,7 @@ def fill_index(
         first = len(index)
         features = splice_clips(clips, min(_BATCH, count - first), rng)
         towers = index.scorer.embed(features)
-        presence = index.scorer.presence(towers) if index.scorer.tagged else np.zeros((len(towers), 8))
+        presence = index.scorer.presence(towers) if index.scorer.tags is not None else np.zeros((len(towers), 8))
         entries = [
             IndexEntry(
                 event=f"sensor-{(first + n) % SENSORS}.bench.{(first + n) // SENSORS}",

@@ -43,7 +43,7 @@ from shared.console import plain_console
 from shared.errors import InvalidError
 from shared.events import EventId
 from shared.logging import configure_logging
-from shared.messages import MatchMessage
+from shared.messages.alert import MatchMessage
 from shared.settings import unknown_env_vars
 
 app = typer.Typer(

@@ -16,7 +16,7 @@ from hub.store.events import EventStore
 from shared.command_line import to_json
 from shared.console import plain_console
 from shared.errors import InvalidError, UnavailableError
-from shared.messages import EVENT_CONTENT_TYPE
+from shared.messages.event import EVENT_CONTENT_TYPE
 from shared.mqtt.session import FAILURE, NO_MATCHING_SUBSCRIBERS, Acknowledged, Connected, Disconnected, MqttSession
 from shared.paths import printable
 

@@ -1,5 +1,6 @@
 """The command `earwitness-hub demo`."""
 
+import gc
 import os
 import signal
 from dataclasses import asdict
@@ -78,6 +79,7 @@ def demo(
         signal.signal(number, lambda *_: interrupt.set())
     console = Console(stderr=json_, highlight=False, soft_wrap=True)
     summary = run(plan, for_s, interrupt, console)
+    gc.freeze()  # the last collections of the interpreter would take a second, which Ctrl-C does not have
     if json_:
         typer.echo(to_json(asdict(summary)))
     else:

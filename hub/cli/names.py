@@ -16,7 +16,7 @@ from shared.command_line import to_json
 from shared.console import plain_console
 from shared.errors import InvalidError
 from shared.events import EventId
-from shared.messages import Severity
+from shared.messages.alert import Severity
 from shared.paths import printable
 
 app = typer.Typer(

@@ -18,7 +18,7 @@ from hub.settings import HubSettings
 from shared.command_line import to_json
 from shared.console import plain_console
 from shared.errors import EarwitnessError, InvalidError
-from shared.messages import AlertMessage, MatchMessage
+from shared.messages.alert import AlertMessage, MatchMessage
 from shared.paths import printable
 
 app = typer.Typer(no_args_is_help=True, help="Notification channels: queues, a test, dead letters.")

@@ -15,7 +15,7 @@ from shared.commands import (
     ReplyMessage,
 )
 from shared.errors import InvalidError, UnavailableError
-from shared.messages import JSON_CONTENT_TYPE, decode_json, encode_json
+from shared.messages.codec import JSON_CONTENT_TYPE, decode_json, encode_json
 from shared.mqtt.session import (
     FAILURE,
     NO_MATCHING_SUBSCRIBERS,

@@ -12,7 +12,7 @@ from hub.store.events import EventStore
 from hub.store.sensor_commands import CommandRecord, SensorCommands
 from shared.commands import REPLY_CAP_BYTES, CommandMessage, ReplyMessage
 from shared.errors import InvalidError
-from shared.messages import decode_json
+from shared.messages.codec import decode_json
 from shared.mqtt.session import (
     FAILURE,
     NO_MATCHING_SUBSCRIBERS,

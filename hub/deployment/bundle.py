@@ -32,7 +32,7 @@ from hub.deployment.layout import SERVERS, Layout, posix_path
 from hub.deployment.sensors import SENSOR_FOLDER
 from hub.settings import HubSettings
 from shared.errors import InvalidError
-from shared.messages import EVENT_CAP_BYTES
+from shared.messages.event import EVENT_CAP_BYTES
 from shared.mqtt.topics import ALL_INTAKES, ROOT, SensorStateKind
 from shared.settings_file import render_settings_file
 

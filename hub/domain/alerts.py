@@ -8,7 +8,7 @@ from hub.domain.alert_rule import AlertRule, Evaluation, SearchResult, shared_pr
 from hub.domain.match import Match
 from hub.domain.named_sounds import Likely
 from hub.domain.records import StoredEvent
-from shared.messages import AlertMessage, MatchMessage
+from shared.messages.alert import AlertMessage, MatchMessage
 from shared.taxonomy import CATEGORIES
 
 

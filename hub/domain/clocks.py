@@ -15,7 +15,7 @@ from typing import Final
 
 from hub.domain.records import Sensor
 from shared.events import Event
-from shared.messages import STATE_EXPIRY_S
+from shared.messages.sensor import STATE_EXPIRY_S
 
 EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
 """A clock with an earlier time was never set."""

@@ -15,7 +15,7 @@ from typing import Final, get_args
 from zoneinfo import ZoneInfo
 
 from shared.errors import InvalidError
-from shared.messages import AlertMessage, Severity
+from shared.messages.alert import AlertMessage, Severity
 
 SEVERITIES: Final[tuple[Severity, ...]] = get_args(Severity)
 """From the least to the most severe."""

@@ -15,7 +15,7 @@ from hub.domain.episodes import ActiveAlert, Episode, Observation
 from hub.domain.named_returns import Clip, Pauses, name
 from hub.domain.named_sounds import NamedSound
 from hub.domain.records import StoredEvent, to_ms
-from shared.messages import AlertMessage
+from shared.messages.alert import AlertMessage
 from shared.taxonomy import COUNT
 
 NO_MATCHES: Final = SearchResult((), np.empty((0, COUNT), dtype=np.float32))

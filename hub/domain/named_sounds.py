@@ -22,7 +22,7 @@ import numpy.typing as npt
 from hub.domain.episodes import CONTINUE_RATIO
 from shared.errors import InvalidError
 from shared.events import check_name
-from shared.messages import Severity
+from shared.messages.alert import Severity
 
 Mode = Literal["shown", "watched", "muted"]
 """Treatment of a named sound: `shown` only names events; `watched` raises an alert whenever it returns; `muted`

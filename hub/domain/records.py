@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from shared.events import Calibration, ClockStatus, EventId, Levels
 from shared.feature_space import Features
-from shared.messages import LATEST, SensorHealth, ShedRange
+from shared.messages.fields import LATEST
+from shared.messages.sensor import SensorHealth, ShedRange
 
 
 class WriteState(Enum):

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from hub.domain.recurrence.analysis import NO_PATTERN
-from shared.messages import SourceMessage
+from shared.messages.alert import SourceMessage
 
 NOUNS: Final[Mapping[str, tuple[str, str]]] = {
     "engine": ("an engine", "this engine"),

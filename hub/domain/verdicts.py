@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.messages import Instant, Probability
+from shared.messages.fields import Instant, Probability
 
 VerdictKind = Literal["same", "different", "wrong-category", "ignore"]
 

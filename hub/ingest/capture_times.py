@@ -1,62 +1,67 @@
-"""The times at which received events are taken to have been captured; the rules are in `hub.domain.clocks`."""
+"""The times at which events were captured, by the clocks of sensors and hub; the rules are in `hub.domain.clocks`."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from hub.domain.clocks import Doubts, after_each_other, believed_at
-from hub.store.events import EventStore
+from hub.store.sensors import SensorStore
 from shared.events import Event
 
 
 class CaptureTimes:
-    """Decide which times of capture are believed.
+    """Decides which capture times are believed, and measures the offsets of sensors' clocks.
 
     Args:
-        archive: holds the measured clocks of sensors.
+        sensors: offsets of clocks, as measured.
         tolerance: largest error of a sensor's clock.
-        doubts: reasons to doubt this hub's clock, as far as is known.
+        doubts: returns the reasons to doubt this hub's clock, as far as is known.
+        now: returns the time, UTC.
     """
 
-    def __init__(self, archive: EventStore, tolerance: timedelta, doubts: Callable[[], Doubts]) -> None:
-        self._archive = archive
+    def __init__(
+        self, sensors: SensorStore, tolerance: timedelta, doubts: Callable[[], Doubts], now: Callable[[], datetime]
+    ) -> None:
+        self._sensors = sensors
         self._tolerance = tolerance
         self._doubts = doubts
+        self.now = now
         self._last_receipt = datetime.min.replace(tzinfo=UTC)
 
-    def believed(self, events: Sequence[Event], received_at: datetime) -> list[datetime]:
-        """Return the time of capture of each event; those that take the time of receipt keep their order.
+    def offset_s(self, reported_at: datetime, waited_s: float | None) -> float | None:
+        """Return how far a sensor's clock is ahead when its report is received, in seconds.
 
         Args:
-            events: of one batch, in order of receipt.
-            received_at: when they came, by this hub's clock.
+            reported_at: time of the report by the sensor's clock.
+            waited_s: how long the broker held the report, in seconds; None if that is not known.
 
-        Raises:
-            UnavailableError: the store is away.
+        Returns:
+            None if it cannot be measured.
         """
-        skews = self._skews(events, received_at)
-        trusted = not self._doubts().clock
-        times = [
-            believed_at(event, received_at, self._tolerance, skew_s, trusted=trusted)
-            for event, skew_s in zip(events, skews, strict=True)
-        ]
-        retimed = [number for number, event in enumerate(events) if times[number] != event.captured_at]
-        for number, at in zip(
-            retimed, after_each_other([times[number] for number in retimed], self._last_receipt), strict=True
-        ):
-            times[number] = self._last_receipt = at
-        return times
+        if waited_s is None or not self._doubts().measures:
+            return None
+        return (reported_at - self.now()).total_seconds() + waited_s
 
-    def _skews(self, events: Sequence[Event], received_at: datetime) -> list[float | None]:
-        """Return how far each event's sensor was measured to be ahead in the same boot, in seconds; else None."""
+    def believed(self, events: Sequence[Event], received_at: datetime) -> list[datetime]:
+        """Return the times at which events are taken to have been captured; see `hub.domain.clocks`.
+
+        Events that take the time of their receipt keep their order.
+        """
         late = {
             event.place
             for event in events
             if received_at - event.captured_at > self._tolerance
             and not (event.backfilled or event.clock == "synchronised")
         }
-        found = self._archive.sensors.clocks(sorted(late)) if late else {}
-        readings = [found.get(event.place) for event in events]
-        return [
-            read.skew_s if read is not None and read.boot == event.id.boot else None
-            for event, read in zip(events, readings, strict=True)
-        ]
+        skews = self._sensors.clocks(sorted(late)) if late else {}
+        trusted = not self._doubts().clock
+
+        def skew_s(event: Event) -> float | None:
+            read = skews.get(event.place)
+            return read.skew_s if read is not None and read.boot == event.id.boot else None
+
+        times = [believed_at(event, received_at, self._tolerance, skew_s(event), trusted=trusted) for event in events]
+        retimed = [number for number, event in enumerate(events) if times[number] != event.captured_at]
+        rising = after_each_other([times[number] for number in retimed], self._last_receipt)
+        for number, at in zip(retimed, rising, strict=True):
+            times[number] = self._last_receipt = at
+        return times

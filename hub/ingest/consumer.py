@@ -18,28 +18,19 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
 from hub.domain.clocks import waited_s
 from hub.ingest.acknowledgement import DurableAcknowledger, DurableStore
+from hub.ingest.backlog import Backlog
+from hub.ingest.event_subscription import EventSubscription
 from hub.ingest.messages import HandledMessage, Outcome, PreparedMessage
 from hub.ingest.quarantine import BatchHandler, Quarantine
-from hub.ingest.subscription import problem_of_connection, problem_of_grant
 from hub.metrics.definitions import HubMetrics, exemplar
 from hub.runtime.torch_threads import limit_torch_to_one_thread
 from shared.errors import OverloadedError, UnavailableError
-from shared.mqtt.session import FAILURE, Connected, MqttEvent, MqttSession, Received, Subscribed
-from shared.mqtt.topics import (
-    ALL_STATES,
-    HEARTBEAT_SITE,
-    INTAKE_CLOSED,
-    HubTopic,
-    SensorTopic,
-    shared_beats,
-    shared_event_subscription,
-)
+from shared.mqtt.session import Connected, MqttEvent, MqttSession, Received, Subscribed
 from shared.settings import MqttSettings
 from shared.worker import Worker
 
@@ -52,8 +43,6 @@ BATCH_SHARE: Final = 4
 MAX_BLOCK_S: Final = 3.0
 """Maximum wait of the network thread for room, in seconds: less than any keep-alive interval."""
 _LOOK_EVERY_S: Final = 0.2
-ASK_AGAIN_S: Final = 30.0
-"""Interval, in seconds, between requests for a subscription that the broker refused: its ACL may be corrected."""
 
 
 class MqttConsumer:
@@ -87,43 +76,28 @@ class MqttConsumer:
         beats: bool,
         durable: DurableStore | None = None,
     ) -> None:
-        self._beats = str(SensorTopic(HEARTBEAT_SITE, hub, "heartbeat")) if beats else None
-        self._shared = shared_event_subscription(group)
-        self._shared_beats = shared_beats(group, hub)
-        self._intake_topic = str(HubTopic(hub, "intake"))
-        self._problem: str | None = None
-        self._ask_again_s = math.inf
         self._shared_seen = False
-        self._capacity = capacity
-        self._capacity_bytes = capacity_bytes
+        self._backlog = Backlog(capacity, capacity_bytes)
         self._pipeline = Quarantine(pipeline)
         self._metrics = metrics
         self._queue: queue.Queue[MqttEvent] = queue.Queue()
         self._suspended = threading.Event()
-        self._offered = 0  # counted by the network thread
-        self._taken = 0  # counted by the second worker
-        self._offered_bytes = 0
-        self._taken_bytes = 0
-        self._room = threading.Condition()
         self._acknowledged = 0  # on this connection
         self._ahead = threading.Semaphore()  # one batch is prepared ahead
         self._held: MqttEvent | None = None  # taken from the queue and not yet dealt with
         self._batch: list[Received] = []  # likewise, and not yet prepared
         self._prepared: queue.Queue[tuple[list[Received], Sequence[PreparedMessage]] | Connected] = queue.Queue()
         self._unfinished: deque[tuple[Received, PreparedMessage]] = deque()
-        self._progress_s = time.monotonic()  # when a message was handled last, or the first one came
         self._first = Worker("intake", self._prepare_next, failed=self._note_wait)
         self._second = Worker("finish", self._finish_next, failed=self._note_wait)
         self._stopping = self._first.stopping
         self._link = MqttSession(settings, client_id, receive_maximum=capacity, on_signal=self._on_mqtt_event)
+        self._subscription = EventSubscription(self._link, hub, group, beats=beats)
         self._durable = DurableAcknowledger(durable, self._link.acknowledge) if durable is not None else None
         self.workers = [self._first, self._second, *([self._durable.worker] if self._durable is not None else [])]
-        metrics.queue_length.set_function(lambda: max(0, self._offered - self._taken))
+        self._backlog.export_to(metrics)
         metrics.connected.set(math.nan)  # until there is something to connect for
-        metrics.capacity.set(capacity)
-        metrics.queue_bytes.set_function(lambda: max(0, self._offered_bytes - self._taken_bytes))
-        metrics.capacity_bytes.set(capacity_bytes)
-        metrics.stalled.set_function(lambda: self.stalled_s)
+        metrics.stalled.set_function(self._stalled_s)
 
     @property
     def connected(self) -> bool:
@@ -133,7 +107,7 @@ class MqttConsumer:
     @property
     def problem(self) -> str | None:
         """Why no events come though the broker is there, in words; None if nothing is known."""
-        return self._problem
+        return self._subscription.problem
 
     @property
     def shared_seen(self) -> bool:
@@ -143,18 +117,24 @@ class MqttConsumer:
     @property
     def is_idle(self) -> bool:
         """Return whether nothing waits or is under way."""
-        return self._offered == self._taken
+        return self._backlog.is_empty
 
     @property
     def stalled_s(self) -> float:
         """For how long messages wait without one being handled, or acknowledged, in seconds; 0 if none waits."""
-        handling_s = 0.0 if self.is_idle else time.monotonic() - self._progress_s
+        return self._stalled_s()
+
+    def _stalled_s(self) -> float:
+        handling_s = self._backlog.stalled_s
         return handling_s if self._durable is None else max(handling_s, self._durable.stalled_s)
+
+    def _connected(self) -> float:
+        return float(self.connected)
 
     def run(self) -> None:
         """Take messages until `stop`; what was not handled by then stays with the broker."""
         limit_torch_to_one_thread()
-        self._metrics.connected.set_function(lambda: float(self.connected))
+        self._metrics.connected.set_function(self._connected)
         self._metrics.taking.set(1)
         self._link.start()
         self._second.start()
@@ -167,7 +147,7 @@ class MqttConsumer:
             self._second.stop()
             if self._durable is not None:
                 self._durable.stop()
-            self._notify_room()
+            self._backlog.notify_room()
             self._link.stop()
 
     def _prepare_next(self) -> float:
@@ -181,9 +161,7 @@ class MqttConsumer:
             prepared = self._prepare()
         except queue.Empty:
             self._resume_when_drained()
-            if time.monotonic() >= self._ask_again_s and self._link.connected:
-                self._ask_again_s = time.monotonic() + ASK_AGAIN_S
-                self._link.subscribe(self._shared)
+            self._subscription.ask_again_when_due()
         finally:
             if not prepared:
                 self._ahead.release()
@@ -199,30 +177,15 @@ class MqttConsumer:
         self._queue.put(signal)
         if not isinstance(signal, Received):
             return
-        if self.is_idle:
-            self._progress_s = time.monotonic()
-        self._offered += 1
+        self._backlog.offer(len(signal.payload))
         self._shared_seen = self._shared_seen or not signal.topic.endswith("/state")
-        self._offered_bytes += len(signal.payload)
         if self._suspended.is_set():
             return
-        with self._room:
-            found = self._room.wait_for(self._has_room, MAX_BLOCK_S)
-        if not found and (self._acknowledged >= self._capacity or not self._has_memory()):
+        found = self._backlog.wait_for_room(self._stopping, MAX_BLOCK_S)
+        if not found and (self._acknowledged >= self._backlog.capacity or not self._backlog.has_memory):
             self._suspended.set()
             self._link.pause()
             self._metrics.pauses.inc()
-
-    def _has_room(self) -> bool:
-        return (self._offered - self._taken < self._capacity and self._has_memory()) or self._stopping.is_set()
-
-    def _has_memory(self) -> bool:
-        return self._offered_bytes - self._taken_bytes < self._capacity_bytes
-
-    def _notify_room(self) -> None:
-        """Have the network thread look again whether there is room."""
-        with self._room:
-            self._room.notify()
 
     def _resume_when_drained(self) -> None:
         if self._suspended.is_set() and self.is_idle:
@@ -236,59 +199,20 @@ class MqttConsumer:
             case Connected():
                 self._prepared.put(first)
                 self._shared_seen = False
-                self._link.subscribe(ALL_STATES)
-                if (problem := problem_of_connection(first)) is not None:
-                    self._refused(problem)
-                else:
-                    self._link.subscribe(self._shared)
+                self._subscription.on_connected(first)
                 log.info("connected to the broker", extra={"session_present": first.session_present})
                 self._held = None
             case Subscribed():
-                self._answered(first)
+                self._subscription.on_subscribed(first)
                 self._held = None
             case Received():
                 self._batch, self._held = self._drain_queue(first)
             case _:
                 self._held = None
 
-    def _answered(self, signal: Subscribed) -> None:
-        """Read the broker's answer to a subscription; request heartbeats once it grants events."""
-        if signal.topic_filter == self._shared_beats and signal.reason >= FAILURE and self._beats is not None:
-            self._link.subscribe(self._beats)  # rights may be given by filter
-        if signal.topic_filter != self._shared:
-            return
-        if (problem := problem_of_grant(signal)) is not None:
-            self._refused(problem)
-            self._ask_again_s = time.monotonic() + ASK_AGAIN_S
-            return
-        if self._problem is not None:
-            log.info("the broker grants events now", extra={"filter": self._shared})
-        self._problem, self._ask_again_s = None, math.inf
-        if self._beats is not None:
-            self._link.unsubscribe(self._beats)  # an earlier hub's, of the same session
-            self._link.subscribe(self._shared_beats)
-        else:
-            self._publish_intake(b"")
-
-    def _refused(self, problem: str) -> None:
-        """Request no heartbeats while no events come, so that sensors keep their events."""
-        if problem != self._problem:
-            log.error("the broker sends no events", extra={"reason": problem})
-        self._problem = problem
-        if self._beats is not None:
-            self._link.unsubscribe(self._shared_beats)
-            self._link.unsubscribe(self._beats)
-        else:
-            self._publish_intake(INTAKE_CLOSED)
-
-    def _publish_intake(self, intake: bytes) -> None:
-        """Publish the state of the intake; a retained state of an earlier run is replaced."""
-        with suppress(UnavailableError):  # the next connection publishes it
-            self._link.publish(self._intake_topic, intake, retain=True)
-
     def _drain_queue(self, first: Received) -> tuple[list[Received], MqttEvent | None]:
         """Return the waiting messages, at most `BATCH`, and the signal of another kind that ended them."""
-        messages, left = [first], self._capacity_bytes // BATCH_SHARE - len(first.payload)
+        messages, left = [first], self._backlog.capacity_bytes // BATCH_SHARE - len(first.payload)
         while len(messages) < BATCH and left > 0:
             try:
                 signal = self._queue.get_nowait()
@@ -335,9 +259,7 @@ class MqttConsumer:
             self._metrics.retries.inc()
 
     def _handled(self, message: Received, handled: HandledMessage) -> None:
-        self._progress_s = time.monotonic()
-        self._taken += 1
-        self._taken_bytes += len(message.payload)
+        self._backlog.handled(len(message.payload))
         if handled.outcome not in {Outcome.STATE, Outcome.BEAT, Outcome.KNOWN}:
             self._metrics.received.inc()
         if handled.alert is not None:
@@ -347,7 +269,7 @@ class MqttConsumer:
         else:
             self._link.acknowledge(message)
         self._acknowledged += 1
-        self._notify_room()
+        self._backlog.notify_room()
 
 
 def _waited_s(message: Received) -> float | None:

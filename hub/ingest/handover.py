@@ -16,7 +16,7 @@ from typing import Final
 
 from hub.settings import HubSettings
 from shared.errors import InvalidError, UnavailableError
-from shared.messages import EVENT_CONTENT_TYPE
+from shared.messages.event import EVENT_CONTENT_TYPE
 from shared.mqtt.diagnostics import explain_connection_failure
 from shared.mqtt.session import (
     FAILURE,

@@ -10,7 +10,8 @@ from hub.domain.records import WriteState
 from shared.errors import InvalidError
 from shared.events import Event, EventId
 from shared.feature_space import Features
-from shared.messages import AlertMessage, decode_event
+from shared.messages.alert import AlertMessage
+from shared.messages.event import decode_event
 from shared.mqtt.topics import SensorTopic
 
 

@@ -7,14 +7,10 @@ broker sends it again.
 """
 
 import logging
-import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
-
-import numpy as np
 
 from hub.alerting.detector import AlertDetector
 from hub.alerting.matching import Matcher
@@ -23,19 +19,25 @@ from hub.domain.alert_rule import SearchResult
 from hub.domain.clocks import Doubts
 from hub.domain.records import StoredEvent, WriteState
 from hub.ingest.capture_times import CaptureTimes
-from hub.ingest.messages import HandledMessage, Outcome, PreparedMessage, decode_message, event_id
-from hub.metrics.definitions import HubMetrics, exemplar
+from hub.ingest.clip_keeper import ClipKeeper
+from hub.ingest.event_recorder import EventRecorder
+from hub.ingest.messages import HandledMessage, Outcome, PreparedMessage, event_id
+from hub.ingest.preparation import MessagePreparer
+from hub.ingest.stage_timer import StageTimer
+from hub.metrics.definitions import HubMetrics
 from hub.notify.heartbeat_echo import HeartbeatResponder
+from hub.runtime.clock import utc_now
 from hub.search.backend import Query
 from hub.search.retrieval import Retrieval
 from hub.store.audio_files import AudioFileStore
 from hub.store.dead_letters import LetterKind
 from hub.store.events import EventStore
-from shared.audio import decode_flac
-from shared.errors import InvalidError, UnavailableError, UnsupportedError
-from shared.events import Embedding, Event, EventId, Flac
+from shared.errors import InvalidError, UnsupportedError
+from shared.events import EventId
 from shared.extractor import FeatureExtractor
-from shared.messages import AlertMessage, StateMessage, decode_json
+from shared.messages.alert import AlertMessage
+from shared.messages.codec import decode_json
+from shared.messages.sensor import StateMessage
 from shared.mqtt.topics import HEARTBEAT_SITE, SensorTopic
 
 log = logging.getLogger(__name__)
@@ -77,21 +79,19 @@ class Pipeline:
         names: NameMatcher | None = None,
         tolerance: timedelta = timedelta(minutes=2),
         doubts: Callable[[], Doubts] = Doubts,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._archive = archive
         self._answers = HeartbeatResponder(archive.client)
         self._retrieval = retrieval
-        self._extractor = extractor
         self._judge = judge
         self._matcher = Matcher(retrieval, judge)
         self._metrics = metrics
-        self._clips = clips
         self._names = names
-        self._keeping = True
-        self._doubts = doubts
-        self._times = CaptureTimes(archive, tolerance, doubts)
-        self._now = now
+        self._stage = StageTimer(metrics)
+        self._times = CaptureTimes(archive.sensors, tolerance, doubts, now)
+        self._recorder = EventRecorder(archive, retrieval, ClipKeeper(clips, metrics), self._times, metrics)
+        self._preparer = MessagePreparer(archive, retrieval, extractor, self._stage)
 
     def handle(self, topic: str, payload: bytes) -> HandledMessage:
         """`handle_all` of one message."""
@@ -128,66 +128,8 @@ class Pipeline:
     def prepare(
         self, messages: Sequence[tuple[str, bytes]], waited_s: Sequence[float | None] | None = None
     ) -> list[PreparedMessage]:
-        """Everything that changes nothing: decoding, asking what is known, features and towers.
-
-        Args:
-            messages: each with its topic.
-            waited_s: how long ago each was sent to the broker, as far as is known.
-
-        Raises:
-            UnavailableError: the store is away.
-        """
-        with self._stage("decode") as events:
-            items = [decode_message(topic, payload) for topic, payload in messages]
-            for item, waited in zip(items, waited_s or (), strict=False):
-                item.waited_s = waited
-            events += [item for item in items if item.event is not None]
-            if events:
-                for item, known in zip(
-                    events, self._archive.write_states([event_id(e) for e in events]), strict=True
-                ):
-                    item.known = known
-        with self._stage("features") as fresh:
-            fresh += [item for item in events if item.known is not WriteState.REPEAT]
-            for item in fresh:
-                self._add_features(item)
-            for space in {item.space for item in fresh if item.problem is None}:
-                self._add_towers(space, [item for item in fresh if item.space == space and item.problem is None])
-        return items
-
-    @contextmanager
-    def _stage(self, name: str, items: Sequence[PreparedMessage] = ()) -> Iterator[list[PreparedMessage]]:
-        """Time a stage; its exemplar is the first event of the items that go through it, or are found in it."""
-        through, started_s = list(items), time.perf_counter()
-        try:
-            yield through
-        finally:
-            ids = (item.event.id for item in through if item.event and item.event.site != HEARTBEAT_SITE)
-            first = next((exemplar(one) for one in ids), None)
-            self._metrics.stage.labels(name).observe(time.perf_counter() - started_s, first)
-
-    def _add_features(self, item: PreparedMessage) -> None:
-        assert item.event is not None  # noqa: S101 - only events get here
-        try:
-            match item.event.body:
-                case Embedding(space, features):
-                    item.space, item.features = space, features
-                case Flac(data):
-                    waveform, rate_hz = decode_flac(data)
-                    item.space = self._extractor.space.id
-                    item.features = self._extractor.extract(waveform, rate_hz)
-        except InvalidError as error:
-            item.problem = error
-
-    def _add_towers(self, space: str, items: list[PreparedMessage]) -> None:
-        try:
-            towers = self._retrieval.embed_all(space, np.stack([item.features for item in items]))
-        except InvalidError as error:
-            for item in items:
-                item.problem = error
-            return
-        for item, own in zip(items, towers, strict=True):
-            item.towers = own
+        """Do everything that changes nothing; see `MessagePreparer.prepare`."""
+        return self._preparer.prepare(messages, waited_s)
 
     def _process_non_event(self, item: PreparedMessage) -> HandledMessage:
         """Process a state, a heartbeat, a message that cannot be accepted, or an event that came twice."""
@@ -215,7 +157,7 @@ class Pipeline:
             topic=item.topic,
             payload=item.payload,
             reason=reason,
-            received_at=self._now(),
+            received_at=self._times.now(),
             kind=kind,
             retained=item.retained,
         )
@@ -239,9 +181,7 @@ class Pipeline:
                 raise InvalidError(
                     f"state of {state.site}/{state.sensor} came on the topic of {source.site}/{source.sensor}"
                 )
-            skew_s = None
-            if state.report is not None and item.waited_s is not None and self._doubts().measures:
-                skew_s = (state.report.at - self._now()).total_seconds() + item.waited_s
+            skew_s = None if state.report is None else self._times.offset_s(state.report.at, item.waited_s)
             self._archive.sensors.update_state(state, skew_s)
 
     def _finish(self, run: list[PreparedMessage]) -> Iterator[HandledMessage]:
@@ -250,7 +190,7 @@ class Pipeline:
             return
         fresh = [item for item in run if item.known is not WriteState.REPEAT]
         with self._stage("archive", fresh):
-            recorded = self._store(fresh)
+            recorded = self._recorder.store(fresh)
         kept = [(stored, item) for stored, item, outcome in recorded if outcome is not WriteState.REPEAT]
         with self._stage("retrieve", fresh):
             similar = self._search(kept)
@@ -264,53 +204,6 @@ class Pipeline:
             else:
                 self._metrics.duplicates.inc()
                 yield HandledMessage(Outcome.REPEAT)
-
-    def _store(self, items: list[PreparedMessage]) -> list[tuple[StoredEvent, PreparedMessage, WriteState]]:
-        presence: dict[EventId, tuple[float, ...]] = {}
-        for space in {item.space for item in items}:
-            own = [item for item in items if item.space == space]
-            found = self._retrieval.presence_all(space, np.stack([item.towers for item in own]))
-            presence |= dict(zip([event_id(item) for item in own], found, strict=True))
-        received_at = self._now()
-        times = self._times.believed([item.event for item in items if item.event is not None], received_at)
-        events = [
-            self._to_record(item, presence[event_id(item)], at, received_at)
-            for item, at in zip(items, times, strict=True)
-        ]
-        outcomes = self._archive.add_many(events)
-        unfinished = [event.id for event, one in zip(events, outcomes, strict=True) if one is WriteState.UNFINISHED]
-        before = {event.id: event for event in self._archive.fetch([str(one) for one in unfinished])}
-        return [
-            (before.get(event.id, event), item, outcome)
-            for event, item, outcome in zip(events, items, outcomes, strict=True)
-        ]
-
-    def _to_record(
-        self, item: PreparedMessage, presence: tuple[float, ...], captured_at: datetime, received_at: datetime
-    ) -> StoredEvent:
-        event = item.event
-        assert event is not None  # noqa: S101 - only events get here
-        believed = captured_at == event.captured_at
-        if not believed:
-            self._metrics.retimed.inc()
-        return StoredEvent(
-            id=event.id,
-            captured_at=captured_at,
-            received_at=received_at,
-            duration_s=event.duration_s,
-            levels=event.levels,
-            space=item.space,
-            features=item.features,
-            presence=presence,
-            clip=self._save_audio(event),
-            towers=self._retrieval.embeddings_to_store(item.space, item.towers),
-            claimed_at=None if believed else event.captured_at,
-            clock=event.clock,
-            backfilled=event.backfilled,
-            rate_hz=event.rate_hz,
-            calibration=event.calibration,
-            backlog=event.backlog,
-        )
 
     def _search(self, kept: list[tuple[StoredEvent, PreparedMessage]]) -> list[SearchResult]:
         """Return matches of each event among those before it."""
@@ -333,18 +226,3 @@ class Pipeline:
         for event, item in kept:
             if item.event is not None and not item.event.backfilled:
                 self._metrics.delivery.observe(event.delivery_s)
-
-    def _save_audio(self, event: Event) -> str:
-        """Keep an event's sound: its path, or "" without; a disk that fails stops no event, and so no alert."""
-        if self._clips is None or event.audio is None:
-            return ""
-        try:
-            path = self._clips.save(event, event.audio)
-        except UnavailableError as error:
-            self._metrics.clip_failures.labels("write").inc()
-            level = logging.WARNING if self._keeping else logging.DEBUG
-            log.log(level, "events are archived without their sound", extra={"reason": str(error)})
-            self._keeping = False
-            return ""
-        self._keeping = True
-        return path

@@ -2,8 +2,8 @@
 
 | module | what it does |
 |---|---|
-| `monitor` | builds all probes and runs them at their intervals |
-| `sensors`, `store`, `certificates`, `clocks`, `verdicts` | one probe each |
+| `monitor` | starts and stops all probes and the heartbeat |
+| `sensors`, `store`, `certificates`, `clocks`, `verdicts`, `index_memory` | one probe each |
 | `drift` | compares presence, match probability and embeddings with a reference |
 | `heartbeat` | periodically sends a message from a sensor's topic through the pipeline and back |
 """

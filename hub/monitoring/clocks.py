@@ -3,10 +3,11 @@
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from hub.domain.clocks import Doubts, doubts
 from hub.metrics.definitions import HubMetrics
+from hub.runtime.clock import utc_now
 from hub.store.events import EventStore
 
 log = logging.getLogger(__name__)
@@ -27,7 +28,7 @@ class ClockProbe:
         archive: EventStore,
         metrics: HubMetrics,
         tolerance: timedelta,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._archive = archive
         self._metrics = metrics

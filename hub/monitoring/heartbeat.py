@@ -30,7 +30,9 @@ from hub.notify.heartbeat_echo import KEPT_S
 from shared.errors import InvalidError, UnavailableError
 from shared.events import CLIP_S, Embedding, Event, EventId, Levels
 from shared.feature_space import FeatureSpace
-from shared.messages import EVENT_CONTENT_TYPE, AlertMessage, decode_json, encode_event
+from shared.messages.alert import AlertMessage
+from shared.messages.codec import decode_json
+from shared.messages.event import EVENT_CONTENT_TYPE, encode_event
 from shared.mqtt.session import (
     FAILURE,
     NO_MATCHING_SUBSCRIBERS,

@@ -19,7 +19,7 @@ from hub.store import keys
 from hub.store.client import raises_unavailable
 from hub.store.events import EventStore
 from hub.store.sensor_signals import NOTHING, SignalStats, parse_signal_stats
-from shared.messages import CONTENTS
+from shared.messages.fields import CONTENTS
 
 _LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 

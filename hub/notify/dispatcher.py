@@ -18,7 +18,7 @@ from hub.store import keys
 from hub.store.client import raises_unavailable
 from hub.store.consumer_group import ConsumerGroup, Entry
 from shared.errors import InvalidError, UnavailableError
-from shared.messages import AlertMessage
+from shared.messages.alert import AlertMessage
 from shared.worker import Worker
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from hub.notify.outbox import Outbox
 from hub.store import keys
 from hub.store.client import raises_unavailable
 from shared.events import Event
-from shared.messages import AlertMessage, MatchMessage
+from shared.messages.alert import AlertMessage, MatchMessage
 
 KEPT_S: Final = 60
 """Lifetime of a heartbeat's alert in Redis, in seconds. A heartbeat that takes longer counts as missed."""

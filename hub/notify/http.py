@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 from hub.notify.channels.protocol import RetryAfterError
 from shared.errors import InvalidError, UnavailableError
-from shared.messages import JSON_CONTENT_TYPE
+from shared.messages.codec import JSON_CONTENT_TYPE
 
 ANSWER_CAP_BYTES: Final = 16 * 1024
 RETRY_AFTER_CAP_S: Final = 3_600.0

@@ -15,9 +15,9 @@ from hub.domain.records import from_ms, to_ms
 from hub.store import keys
 from hub.store.client import raises_unavailable
 from hub.store.consumer_group import IDLE_S, ConsumerGroup, Entry
-from shared.messages import AlertMessage
+from shared.messages.alert import AlertMessage
 
-CONSUMER_GROUP: Final = "couriers"
+CONSUMER_GROUP: Final = "delivery-workers"
 EVENTS: Final = "events"
 """Field of an entry with the ids of its alerts, separated by spaces."""
 DEAD_KEPT: Final = 10_000

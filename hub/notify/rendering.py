@@ -23,7 +23,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from hub.domain.calibration import describe_calibration
 from hub.domain.source_summary import describe_source
 from shared.errors import InvalidError, UnavailableError
-from shared.messages import AlertMessage, ForecastWindow, MatchMessage, Recurrence, SourceMessage
+from shared.messages.alert import AlertMessage, ForecastWindow, MatchMessage, Recurrence, SourceMessage
 from shared.text_files import read_text
 
 log = logging.getLogger(__name__)

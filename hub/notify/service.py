@@ -27,7 +27,7 @@ from hub.settings.notify import (
     WebhookSettings,
 )
 from shared.errors import InvalidError
-from shared.messages import AlertMessage
+from shared.messages.alert import AlertMessage
 from shared.settings import MqttSettings
 from shared.worker import Worker
 

@@ -2,6 +2,7 @@
 
 | module | what it holds |
 |---|---|
+| `clock` | the clock that components read by default |
 | `scheduler` | runs probes at their intervals |
 | `health_probes` | what `/healthz` reports |
 | `time_limit` | a call with a time limit |

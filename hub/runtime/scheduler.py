@@ -4,9 +4,10 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Protocol
 
+from hub.runtime.clock import utc_now
 from shared.errors import UnavailableError
 from shared.worker import Worker
 
@@ -55,7 +56,7 @@ class ProbeScheduler:
         self,
         probes: Sequence[ScheduledProbe],
         seen: Callable[[str, float], None],
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._probes = probes
         self._seen = seen

@@ -30,7 +30,7 @@ from shared.errors import UnavailableError
 from shared.synthetic_scene import SoundCast
 
 DELIVERED_WITHIN_S: Final = 60.0
-SENSORS_AFTER_S: Final = 1.5
+SENSORS_AFTER_S: Final = 1.2
 DELIVERED_AFTER_S: Final = 1.5
 """Seconds after Ctrl-C until the sensors must have ended, and until the hub must have received their events."""
 CALIBRATION_DB: Final = 100.0

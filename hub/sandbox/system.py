@@ -25,7 +25,7 @@ from shared.settings import load_settings
 HUB_READY_WITHIN_S: Final = 180.0
 COMPLETED_WITHIN_S: Final = 30.0
 STOPPED_WITHIN_S: Final = 30.0
-HUB_AFTER_S: Final = 2.0
+HUB_AFTER_S: Final = 1.7
 """Seconds after Ctrl-C until the hub must have ended."""
 
 

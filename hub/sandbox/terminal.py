@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from shared.messages import AlertMessage
+from shared.messages.alert import AlertMessage
 
 _LOCALTIME: Final = Path("/etc/localtime")
 _SEVERITIES: Final = ("urgent", "recurring", "notice")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
@@ -58,6 +59,18 @@ class Exclusion:
     place: str | None = None
     around_ms: int = 0
     within_ms: int = 0
+
+
+def exclude_recent_from_sensor(
+    events: Iterable[str], place: str, captured_at: datetime, within_s: float
+) -> Exclusion:
+    """Bar some events, the query among them, and its own sensor's clips within some seconds of it."""
+    return Exclusion(
+        events=frozenset(events),
+        place=place,
+        around_ms=round(captured_at.timestamp() * 1000),
+        within_ms=round(within_s * 1000),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,4 +82,4 @@ class Comparer:
     def _same_source(self, towers: Towers) -> float | None:
         if not self._scorer.identities.known:
             return None
-        return float(self._scorer.same_source(self._scorer.cosines(towers[0], towers[1:]), match=False)[0])
+        return float(self._scorer.identities.same_source(self._scorer.cosines(towers[0], towers[1:]), match=False)[0])

@@ -8,7 +8,7 @@ Decision: docs/decisions/0009. Source: https://redis.io/docs/latest/develop/ai/s
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -49,7 +49,7 @@ class RedisSearchBackend:
     Args:
         url: as `redis.Redis.from_url` takes it; database 0.
         scorer: scores pairs of this space; its checkpoint has a sketch.
-        candidates: asked at each search: how many of the closest sketches are scored exactly, at least 1.
+        candidates: how many of the closest sketches are scored exactly, at least 1.
         timeout_s: longest wait for one answer.
 
     Raises:
@@ -62,7 +62,7 @@ class RedisSearchBackend:
         url: str,
         scorer: Scorer,
         *,
-        candidates: Callable[[], int],
+        candidates: int,
         timeout_s: float = 5.0,
         ca_file: Path | None = None,
     ) -> None:
@@ -135,7 +135,7 @@ class RedisSearchBackend:
         asked = [i for i, query in enumerate(queries) if not _matches_nothing(query.filter)]
         if not asked:
             return [[] for _ in queries]
-        closest = self._candidates()
+        closest = self._candidates
         sketches = [self._sketch.of_queries(queries[i].towers[None], queries[i].by) for i in asked]
         answers = iter(
             self._pipelined(

@@ -2,7 +2,6 @@
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import datetime
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +9,7 @@ import numpy.typing as npt
 from hub.domain.match import Match, MatchProbabilities
 from hub.domain.presence_matrix import BOTH, PAIR_STATES, level_of_similarity
 from hub.domain.records import StoredEmbeddings, StoredEvent, to_ms
+from hub.search.archived_towers import archived_towers, embeddings_to_store
 from hub.search.backend import Backend, By, Exclusion, Query, Towers
 from hub.search.entries import by_space, entry_of
 from hub.search.memory.index import MemoryIndex
@@ -116,7 +116,7 @@ class Retrieval:
             if space not in self._scorers:
                 left_out += len(rows)
                 continue
-            towers = self._archived(self._scorers[space], [events[i] for i in rows])
+            towers = archived_towers(self._scorers[space], [events[i] for i in rows])
             self._backends[space].add([entry_of(events[i]) for i in rows], towers)
         return left_out
 
@@ -126,28 +126,7 @@ class Retrieval:
         Raises:
             UnsupportedError: no model for this space.
         """
-        scorer = self._scorer(space)
-        return (
-            StoredEmbeddings(scorer.fingerprint, *scorer.layout.archived(towers))
-            if scorer.stores_embeddings
-            else None
-        )
-
-    def _archived(self, scorer: Scorer, events: Sequence[StoredEvent]) -> npt.NDArray[np.float16]:
-        """Towers float16 [n, steps, width] of archived events; what this network did not leave there is computed."""
-        made = np.empty((len(events), *scorer.tower_shape), dtype=np.float16)
-        missing = []
-        for number, event in enumerate(events):
-            found, known = event.towers, None
-            if found is not None and found.network == scorer.fingerprint:
-                known = scorer.layout.from_archive(found.values, found.identity)
-            if known is None:
-                missing.append(number)
-            else:
-                made[number] = known
-        if missing:
-            made[missing] = scorer.embed(np.stack([events[number].features for number in missing]))
-        return made
+        return embeddings_to_store(self._scorer(space), towers)
 
     def remove(self, events: Iterable[str]) -> None:
         """Forget events."""
@@ -213,7 +192,7 @@ class Retrieval:
             UnsupportedError: no model for this space.
         """
         scorer = self._scorer(events[0].space)
-        return scorer.identity(self._archived(scorer, events))
+        return scorer.identity(archived_towers(scorer, events))
 
     def same_source(self, space: str, matches: Sequence[Match]) -> npt.NDArray[np.float32]:
         """Probability that a query of this space and each of its matches come from the same source.
@@ -225,7 +204,7 @@ class Retrieval:
             UnsupportedError: no model for this space.
         """
         cosines = np.array([match.identity for match in matches], dtype=np.float32)
-        return self._scorer(space).same_source(cosines)
+        return self._scorer(space).identities.same_source(cosines)
 
     def same_sources(self, space: str, matches: Sequence[Match]) -> list[float | None]:
         """Return `same_source` as it is published: None each if the model has no identity.
@@ -250,8 +229,8 @@ class Retrieval:
         if not others:
             return []
         scorer = self._scorer(event.space)
-        query, *_ = self._archived(scorer, [event])
-        towers = self._archived(scorer, others)
+        query, *_ = archived_towers(scorer, [event])
+        towers = archived_towers(scorer, others)
         scored = exactly(scorer, query, towers, np.arange(len(others)), By.BOTH)
         columns = (level_of_similarity(scored.matrices), scored.ranks, scored.matrices, scored.cosines, scored.kind)
         return [
@@ -292,15 +271,3 @@ class Retrieval:
             raise UnsupportedError(
                 f"no model for feature space {space!r}; there is one for {list(self._scorers)}"
             ) from None
-
-
-def exclude_recent_from_sensor(
-    events: Iterable[str], place: str, captured_at: datetime, within_s: float
-) -> Exclusion:
-    """Bar some events, the query among them, and its own sensor's clips within some seconds of it."""
-    return Exclusion(
-        events=frozenset(events),
-        place=place,
-        around_ms=round(captured_at.timestamp() * 1000),
-        within_ms=round(within_s * 1000),
-    )

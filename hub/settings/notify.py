@@ -10,7 +10,8 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from hub.domain.delivery_policy import TimeOfDayRange, parse_time_of_day
 from hub.settings.uri import uri_of
 from shared.errors import InvalidError, UnavailableError
-from shared.messages import NamePattern, Severity
+from shared.messages.alert import Severity
+from shared.messages.fields import NamePattern
 from shared.settings import SettingsGroup
 from shared.text_files import first_line
 

@@ -7,7 +7,7 @@ from hub.domain.records import to_ms
 from hub.store import keys
 from hub.store.client import raises_unavailable
 from hub.store.rows import Rows
-from shared.messages import AlertMessage
+from shared.messages.alert import AlertMessage
 
 
 class AlertStore:

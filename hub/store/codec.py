@@ -22,7 +22,7 @@ from hub.store.json_rows import VERSION
 from shared.errors import InvalidError
 from shared.events import Calibration, ClockStatus, EventId, Levels
 from shared.feature_space import get_space
-from shared.messages import SensorHealth, SensorReport, ShedRange
+from shared.messages.sensor import SensorHealth, SensorReport, ShedRange
 from shared.taxonomy import CATEGORIES
 
 FIELDS: Final = (

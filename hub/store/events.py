@@ -25,7 +25,7 @@ from hub.store.sensor_signals import BEGAN, FIELD, REPORTED, UPDATE_SIGNAL_STATS
 from hub.store.sensors import SensorStore
 from shared.errors import UnavailableError
 from shared.events import EventId
-from shared.messages import AlertMessage
+from shared.messages.alert import AlertMessage
 
 _PAGE: Final = 10_000
 _LATE_MS: Final = 86_400_000

@@ -13,7 +13,7 @@ from hub.store import keys
 from hub.store.client import raises_unavailable
 from hub.store.rows import Rows
 from shared.commands import COMMAND_CAP_BYTES, REPLY_CAP_BYTES, CommandMessage, ReplyMessage, ReplyStatus
-from shared.messages import decode_json, encode_json
+from shared.messages.codec import decode_json, encode_json
 
 KEPT_S: Final = 30 * 86_400
 LATEST: Final = 20

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from hub.domain.records import StoredEvent
-from shared.messages import StateMessage
+from shared.messages.sensor import StateMessage
 
 FIELD: Final = "signals"
 """The field of the sensor's hash."""

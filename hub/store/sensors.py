@@ -12,7 +12,7 @@ from hub.store.client import raises_unavailable
 from hub.store.codec import report_fields, report_of, sensor_from_hash
 from hub.store.rows import Rows
 from hub.store.sensor_signals import numbers_fields
-from shared.messages import StateMessage
+from shared.messages.sensor import StateMessage
 
 
 class SensorStore:

@@ -9,7 +9,7 @@ from hub.store.source_rows import StoredSource
 from hub.store.source_transaction import Drawer
 from hub.store.sources import SourceStore
 from shared.errors import InvalidError
-from shared.messages import AlertMessage, MatchMessage
+from shared.messages.alert import AlertMessage, MatchMessage
 
 
 class SourceVerdicts:

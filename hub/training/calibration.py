@@ -89,8 +89,8 @@ def score_all(checkpoint: Checkpoint, queries: Dataset, database: Dataset) -> Sc
     scorer = Scorer(checkpoint)
     own, theirs = scorer.embed(queries.features), scorer.embed(database.features)
     network = checkpoint.network
-    profiled = isinstance(network, TaggingEnsemble) and network.config.profile > 0
-    extra = scorer.affinities(own, theirs) if profiled else cosines(queries, database)
+    tags = scorer.tags if isinstance(network, TaggingEnsemble) and network.config.profile > 0 else None
+    extra = cosines(queries, database) if tags is None else tags.affinities(own, theirs)
     agree, both = (np.empty((len(own), len(theirs), queries.labels.shape[1]), np.float32) for _ in range(2))
     for row, query in enumerate(own):
         matrices = scorer.score(query, theirs)

@@ -12,7 +12,7 @@ from hub.store.event_queries import Cursor
 from hub.web.context import WebContext
 from hub.web.pagination import paginate
 from hub.web.schemas import from_ms
-from shared.messages import AlertMessage, Severity
+from shared.messages.alert import AlertMessage, Severity
 from shared.taxonomy import CATEGORIES
 
 _BATCH: Final = 200

@@ -29,7 +29,7 @@ from hub.web.resolve import last_events
 from hub.web.schemas import episode_view, event_view
 from hub.web.sensor_schemas import sensor_view
 from shared.errors import UnavailableError
-from shared.messages import AlertMessage
+from shared.messages.alert import AlertMessage
 from shared.worker import Worker
 
 _BLOCK_MS: Final = 200

@@ -9,7 +9,8 @@ from hub.domain.records import StoredEvent
 from hub.store.name_returns import NameOccurrences
 from hub.web.schemas import from_ms, presence_of
 from shared.events import LevelUnit
-from shared.messages import Probability, Severity
+from shared.messages.alert import Severity
+from shared.messages.fields import Probability
 
 
 class ExampleView(BaseModel):

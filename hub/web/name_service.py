@@ -14,7 +14,7 @@ from hub.web.context import WebContext
 from hub.web.name_schemas import ExampleView, NameView, example_view, name_view
 from hub.web.resolve import get_event_or_404
 from hub.web.source_schemas import source_of
-from shared.messages import Severity
+from shared.messages.alert import Severity
 
 
 @dataclass(frozen=True, slots=True)

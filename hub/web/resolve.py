@@ -10,7 +10,7 @@ from hub.store.events import EventStore
 from hub.web.context import WebContext
 from shared.errors import InvalidError
 from shared.events import EventId, check_name
-from shared.messages import AlertMessage
+from shared.messages.alert import AlertMessage
 from shared.taxonomy import CATEGORIES
 
 

@@ -11,7 +11,8 @@ from hub.domain.records import StoredEvent
 from hub.domain.thresholds import Threshold
 from hub.domain.verdicts import Verdict
 from shared.events import ClockStatus, LevelUnit
-from shared.messages import AlertMessage, MatchMessage, Probability
+from shared.messages.alert import AlertMessage, MatchMessage
+from shared.messages.fields import Probability
 from shared.taxonomy import CATEGORIES
 
 EVENT_EXAMPLE = "demo.street-1.5f2c.17"

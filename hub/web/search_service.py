@@ -9,14 +9,13 @@ from typing import Final
 
 from hub.alerting.matching import match_messages
 from hub.domain.records import StoredEvent
-from hub.search.backend import By, Exclusion, Filter, Query
-from hub.search.retrieval import exclude_recent_from_sensor
+from hub.search.backend import By, Exclusion, Filter, Query, exclude_recent_from_sensor
 from hub.web.context import WebContext
 from shared.audio import MAX_SAMPLES, Waveform, read_whole
 from shared.errors import InvalidError
 from shared.events import CLIP_S
 from shared.extractor import Sound
-from shared.messages import MatchMessage
+from shared.messages.alert import MatchMessage
 from shared.recording import of_bytes
 
 UPLOAD_CAP_BYTES: Final = 20 * 1024 * 1024

@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 
 from hub.domain.records import Sensor, StoredEvent
 from shared.events import LevelUnit
-from shared.messages import SensorHealth, ShedRange
+from shared.messages.sensor import SensorHealth, ShedRange
 
 
 class ReportView(BaseModel):

@@ -1,37 +1,23 @@
 """One MQTT 5 connection over paho-mqtt 2 that reconnects by itself and reports each event as a signal.
 
-1. A worker (`shared.worker`) connects, waits for the end of the connection, backs off (`shared.backoff`), connects
-   again. An exception of an attempt or of paho's network thread ends this attempt only.
-2. paho's callbacks run in its network thread and only emit a signal (paho.mqtt.python#328).
-3. The caller acknowledges messages, in its own order, and only on the connection that delivered them: the next
+1. A worker (`shared.mqtt.connection_loop`) keeps the connection, and emits signals from paho's network thread.
+2. The caller acknowledges messages, in its own order, and only on the connection that delivered them: the next
    connection reuses packet ids.
 
 Source: MQTT 5.0, 3.1.2.4 (clean start), 3.1.2.11.2 (session expiry), 3.1.2.11.3 (receive maximum), 3.2.2.3.3 and
 3.2.2.3.6 (receive maximum and maximum packet size of the broker), 3.14.2.1 (disconnect reason codes), 4.6.0-2.
 """
 
-import contextlib
-import logging
 import queue
-import threading
-import time
 from collections.abc import Callable
-from typing import Final
 
-import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
-from paho.mqtt.reasoncodes import ReasonCode
-
-from shared.backoff import Backoff, Repeats, full_jitter
+from shared.backoff import full_jitter
 from shared.errors import UnavailableError
-from shared.mqtt.diagnostics import NEEDED
-from shared.mqtt.paho_client import SupervisedClient, publish_bytes
+from shared.mqtt.connection_loop import ConnectionLoop
+from shared.mqtt.paho_client import publish_bytes, publish_properties
+from shared.mqtt.reason_codes import FAILURE, NO_MATCHING_SUBSCRIBERS, SESSION_TAKEN_OVER
 from shared.mqtt.signals import Acknowledged, Connected, Disconnected, LastWill, MqttEvent, Received, Subscribed
-from shared.mqtt.tls import tls_context
 from shared.settings import MqttSettings
-from shared.worker import Worker
 
 __all__ = [
     "FAILURE",
@@ -48,25 +34,6 @@ __all__ = [
     "full_jitter",
     "publish_bytes",
 ]
-
-log = logging.getLogger(__name__)
-
-PACKET_CAP_BYTES: Final = 16 * 1024 * 1024
-"""Maximum packet size that a client with a receive maximum announces; the broker drops larger packets.
-
-Source: MQTT 5.0, 3.1.2.11.4.
-"""
-FAILURE: Final = 0x80
-"""Reason codes from this one on are failures. Source: MQTT 5.0, 2.4."""
-NO_MATCHING_SUBSCRIBERS: Final = 0x10
-"""The broker dropped a message because it has no subscribers. Source: MQTT 5.0, 3.4.2.1."""
-SESSION_TAKEN_OVER: Final = 0x8E
-"""Another client connected with our client id. Source: MQTT 5.0, 3.14.2.1."""
-FIRST_PATIENCE_S, LONGEST_PATIENCE_S = 4.0, 30.0
-"""Seconds that the broker may take to answer CONNECT; they double after each attempt without an answer."""
-_OTHER_PROTOCOL: Final = frozenset({0x01, 0x84})
-"""Unsupported protocol version. Source: MQTT 3.1.1, 3.2.2.3; MQTT 5.0, 3.2.2.2."""
-_NORMALLY, _WITH_WILL = "Normal disconnection", "Disconnect with will message"
 
 
 class MqttSession:
@@ -94,35 +61,13 @@ class MqttSession:
         on_signal: Callable[[MqttEvent], None] | None = None,
     ) -> None:
         self.signals: queue.Queue[MqttEvent] = queue.Queue()
-        self._on_signal = on_signal or self.signals.put
         self._settings = settings
-        self._client_id = client_id
-        self._will = will
-        self._receive_maximum = receive_maximum
-        self._epoch = 0
-        self._ended_epoch = 0
-        self._up_since_s: float | None = None
-        self._end_code: int | None = None
-        self._owner_resends = False
-        self._filters: dict[int, str] = {}  # awaiting SUBACK, by message id
-        self._filters_lock = threading.Lock()
-        self._patience_s = FIRST_PATIENCE_S
-        self._repeats = Repeats()
-        self._backoff = Backoff(settings.max_reconnect_delay_s)
-        self._up = threading.Event()
-        self._down = threading.Event()
-        self._answered = threading.Event()
-        self._open = threading.Event()
-        self._open.set()
-        self._worker = Worker("mqtt-link", self._run_connection)
-        self._stopping = self._worker.stopping
-        self._client = self._make_client(0)
-        self._farewell = ReasonCode(PacketTypes.DISCONNECT, _WITH_WILL if will and will.at_stop else _NORMALLY)
+        self._loop = ConnectionLoop(settings, client_id, will, receive_maximum, on_signal or self.signals.put)
 
     @property
     def connected(self) -> bool:
         """Return whether the connection is up now."""
-        return self._up.is_set()
+        return self._loop.connected
 
     def start(self, *, owner_resends: bool = False) -> None:
         """Start to connect in the background, and retry until connected.
@@ -131,33 +76,27 @@ class MqttSession:
             owner_resends: whether the owner, and not paho, keeps its messages until they are acknowledged and sends
                 them again after a reconnection. Message ids are never used twice then. The owner calls `settled`.
         """
-        self._owner_resends = owner_resends
-        self._backoff = Backoff(self._settings.max_reconnect_delay_s, owner_settles=owner_resends)
-        self._worker.start()
+        self._loop.start(owner_resends=owner_resends)
 
     def settled(self) -> None:
         """Record that this connection works, so that the wait after it is short; see `start`."""
-        self._backoff.settled()
+        self._loop.backoff.settled()
 
     def rival(self) -> None:
         """Record that another client uses this client id; the waits grow as after a takeover."""
-        self._backoff.rival()
+        self._loop.backoff.rival()
 
     def stop(self) -> None:
         """Send DISCONNECT, which cancels the will unless it is `at_stop`, then wait for the threads."""
-        self._worker.wind_down()
-        self._open.set()
-        self._close()
-        self._worker.stop()
+        self._loop.stop()
 
     def pause(self) -> None:
         """Disconnect until `resume`; the broker keeps the session and its messages."""
-        self._open.clear()
-        self._close()
+        self._loop.pause()
 
     def resume(self) -> None:
         """End a pause."""
-        self._open.set()
+        self._loop.resume()
 
     def publish(
         self,
@@ -180,12 +119,8 @@ class MqttSession:
         """
         if not self.connected:
             raise UnavailableError(f"not connected to the broker at {self._settings.host}:{self._settings.port}")
-        properties = _properties(PacketTypes.PUBLISH)
-        if content_type is not None:
-            properties.ContentType = content_type
-        if expiry_s is not None:
-            properties.MessageExpiryInterval = expiry_s
-        client = self._client
+        properties = publish_properties(content_type, expiry_s)
+        client = self._loop.client
         mid = int(client.publish(topic, payload, qos=qos, retain=retain, properties=properties).mid)
         return int(client.user_data_get()) | mid
 
@@ -194,205 +129,13 @@ class MqttSession:
 
         A `Subscribed` signal follows with the broker's answer.
         """
-        with self._filters_lock:
-            _, mid = self._client.subscribe(topic_filter, qos=qos)
-            if mid is not None:
-                self._filters[mid] = topic_filter
+        self._loop.subscribe(topic_filter, qos)
 
     def unsubscribe(self, topic_filter: str) -> None:
         """End a subscription; messages that are queued already still arrive."""
-        self._client.unsubscribe(topic_filter)
+        self._loop.client.unsubscribe(topic_filter)
 
     def acknowledge(self, message: Received) -> None:
         """Send the PUBACK of a received message; do nothing for a message of an older connection."""
-        if message.qos > 0 and message.epoch == self._epoch and self.connected:
-            self._client.ack(message.mid, message.qos)
-
-    def _make_client(self, first_id: int) -> SupervisedClient:
-        """Return a client whose message ids are counted from `first_id`, a multiple of 2**16."""
-        settings, will = self._settings, self._will
-        client = SupervisedClient(
-            CallbackAPIVersion.VERSION2,
-            client_id=self._client_id,
-            userdata=first_id,
-            protocol=paho.MQTTv5,
-            reconnect_on_failure=False,
-            manual_ack=True,
-        )
-        client.on_end = self._on_end
-        client.on_connect = self._on_connect
-        client.on_disconnect = self._on_disconnect
-        client.on_message = self._on_message
-        client.on_publish = self._on_publish
-        client.on_subscribe = self._on_subscribe
-        client.connect_timeout = FIRST_PATIENCE_S
-        if settings.username is not None:
-            client.username_pw_set(settings.username, settings.resolve_password())
-        if settings.tls:
-            client.tls_set_context(tls_context(settings))
-        if will is not None:
-            client.will_set(will.topic, will.payload, qos=1, retain=will.retain)
-        return client
-
-    def _run_connection(self) -> float:
-        """Wait until connections are allowed, and run one until it ends; return the seconds to wait after it."""
-        self._open.wait()
-        self._down.clear()  # before reading the flags that `stop` and `pause` set first
-        self._answered.clear()
-        if self._stopping.is_set() or not self._open.is_set():
-            return 0.0
-        self._epoch += 1
-        self._up_since_s = self._end_code = None
-        try:
-            self._connect_once()
-        except OSError as error:
-            self._on_connection_lost(f"cannot reach the broker: {error}")
-        except Exception as error:  # noqa: BLE001 - an invalid host name, a missing file, a defect
-            self._on_connection_lost(f"cannot connect to {self._settings.host}: {type(error).__name__}: {error}")
-        if not self._open.is_set():  # `pause` ended the connection, and `resume` starts the next one
-            return 0.0
-        lived_s = 0.0 if self._up_since_s is None else time.monotonic() - self._up_since_s
-        return self._backoff.wait_s(lived_s, taken_over=self._end_code == SESSION_TAKEN_OVER)
-
-    def _connect_once(self) -> None:
-        """Connect and return when the connection has ended."""
-        properties = _properties(PacketTypes.CONNECT)
-        properties.SessionExpiryInterval = self._settings.session_expiry_s
-        if self._receive_maximum is not None:
-            properties.ReceiveMaximum = self._receive_maximum
-            properties.MaximumPacketSize = PACKET_CAP_BYTES
-        if self._owner_resends:  # a new client for each connection: paho would resend by itself
-            self._client = self._make_client(self._epoch << 16)
-        client = self._client
-        try:
-            client.connect(
-                self._settings.host,
-                self._settings.port,
-                keepalive=self._settings.keepalive_s,
-                clean_start=False,
-                properties=properties,
-            )
-            client.loop_start()
-            self._await_answer()
-            self._down.wait()
-            client.disconnect(reasoncode=self._farewell)
-            client.loop_stop()
-        finally:
-            if (open_socket := client.socket()) is not None:  # paho closes it, unless it failed
-                with contextlib.suppress(OSError):
-                    open_socket.close()
-
-    def _await_answer(self) -> None:
-        """Wait until the broker answers CONNECT; end the attempt if it does not in time."""
-        if self._answered.wait(self._patience_s):
-            self._patience_s = FIRST_PATIENCE_S
-            return
-        self._on_connection_lost(f"the broker does not answer within {self._patience_s:g} s: {NEEDED}")
-        self._patience_s = min(LONGEST_PATIENCE_S, 2 * self._patience_s)
-        self._down.set()
-
-    def _close(self) -> None:
-        self._client.disconnect(reasoncode=self._farewell)
-        if not self._up.is_set():
-            self._down.set()
-            self._answered.set()
-
-    def _on_connection_lost(self, reason: str, code: int | None = None) -> None:
-        """Log and emit the end of this connection, once."""
-        self._up.clear()
-        if self._ended_epoch == self._epoch:
-            return
-        self._ended_epoch = self._epoch
-        self._end_code = code
-        on_purpose = self._stopping.is_set() or not self._open.is_set()
-        if on_purpose or (times := self._repeats.times(reason, time.monotonic())) == 1:
-            level = logging.INFO if on_purpose else logging.WARNING
-            log.log(level, "mqtt connection ended", extra={"reason": reason})
-        elif times:
-            log.warning("mqtt connection ended repeatedly", extra={"reason": reason, "times": times})
-        self._emit(Disconnected(reason=reason, epoch=self._epoch, code=code))
-
-    def _emit(self, signal: MqttEvent) -> None:
-        try:
-            self._on_signal(signal)
-        except Exception:
-            log.exception("the handler of a connection signal failed")
-
-    # paho's callbacks: they run in the network thread and only emit signals.
-
-    def _on_connect(
-        self, _client: paho.Client, _data: object, flags: paho.ConnectFlags, code: ReasonCode, properties: object
-    ) -> None:
-        self._answered.set()
-        if code.is_failure:
-            needed = f" ({NEEDED})" if code.value in _OTHER_PROTOCOL else ""
-            self._on_connection_lost(f"the broker refused the connection: {code}{needed}", code.value)
-            self._down.set()
-            return
-        with self._filters_lock:
-            self._filters.clear()
-        self._repeats = Repeats()
-        self._up_since_s = time.monotonic()
-        self._up.set()
-        self._emit(
-            Connected(
-                session_present=flags.session_present,
-                epoch=self._epoch,
-                maximum_packet=getattr(properties, "MaximumPacketSize", None),
-                receive_maximum=getattr(properties, "ReceiveMaximum", None),
-                shared_subscriptions=bool(getattr(properties, "SharedSubscriptionAvailable", 1)),
-            )
-        )
-
-    def _on_disconnect(
-        self, _client: paho.Client, _data: object, _flags: object, code: ReasonCode, _properties: object
-    ) -> None:
-        if self._up.is_set():
-            self._on_connection_lost(str(code), code.value)
-        else:  # such as a broker that refuses the certificate, or one with another protocol
-            needed = "" if self._settings.tls else f" ({NEEDED})"
-            self._on_connection_lost(f"the broker ended the connection before CONNACK: {code}{needed}", code.value)
-        self._answered.set()
-        self._down.set()
-
-    def _on_end(self, reason: str) -> None:
-        self._on_connection_lost(reason)
-        self._answered.set()
-        self._down.set()
-
-    def _on_subscribe(
-        self, _client: paho.Client, _data: object, mid: int, codes: list[ReasonCode], _properties: object
-    ) -> None:
-        with self._filters_lock:
-            topic_filter = self._filters.pop(mid, "")
-        for code in codes:
-            if code.is_failure:
-                log.error(
-                    "the broker refuses a subscription",
-                    extra={"filter": topic_filter, "reason": str(code), "reason_code": code.value},
-                )
-            self._emit(Subscribed(topic_filter=topic_filter, reason=code.value, epoch=self._epoch))
-
-    def _on_message(self, _client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
-        self._emit(
-            Received(
-                topic=message.topic,
-                payload=bytes(message.payload),
-                mid=message.mid,
-                qos=message.qos,
-                retain=message.retain,
-                content_type=getattr(message.properties, "ContentType", None),
-                epoch=self._epoch,
-                received_s=time.monotonic(),
-                expiry_s=getattr(message.properties, "MessageExpiryInterval", None),
-            )
-        )
-
-    def _on_publish(
-        self, _client: paho.Client, first_id: int, mid: int, code: ReasonCode, _properties: object
-    ) -> None:
-        self._emit(Acknowledged(mid=first_id | mid, reason=code.value, epoch=self._epoch))
-
-
-def _properties(packet: int) -> Properties:
-    return Properties(packet)  # type: ignore[no-untyped-call] # paho leaves this constructor untyped
+        if message.qos > 0 and message.epoch == self._loop.epoch and self.connected:
+            self._loop.client.ack(message.mid, message.qos)

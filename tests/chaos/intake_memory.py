@@ -16,7 +16,7 @@ import numpy as np
 from hub.store.events import EventStore
 from shared.audio import encode_flac
 from shared.events import Event, Flac
-from shared.messages import EVENT_CAP_BYTES, encode_event
+from shared.messages.event import EVENT_CAP_BYTES, encode_event
 from shared.mqtt.session import Acknowledged, Connected, MqttSession
 from shared.mqtt.topics import SensorTopic
 from tests.factories import event

@@ -16,7 +16,7 @@ from edge.diagnostics import run_checks
 from edge.settings import EdgeSettings
 from hub.deployment.certificate_authority import CLIENT_DAYS, Authority
 from hub.settings import HubSettings
-from shared.messages import EVENT_CAP_BYTES
+from shared.messages.event import EVENT_CAP_BYTES
 from shared.mqtt.session import Acknowledged, Connected, Disconnected, MqttEvent, MqttSession, Received
 from shared.mqtt.topics import (
     ALL_ALERTS,

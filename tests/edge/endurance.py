@@ -18,7 +18,7 @@ from itertools import accumulate
 from pathlib import Path
 
 from shared.events import CLIP_S
-from shared.messages import decode_event
+from shared.messages.event import decode_event
 from shared.mqtt.session import Connected, MqttSession, Received, Subscribed
 from shared.mqtt.topics import ALL_EVENTS
 from tests.server_processes import EdgeProcess, Rumqttd

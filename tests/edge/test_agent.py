@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.messages import SensorReport, StateMessage, decode_json
+from shared.messages.codec import decode_json
+from shared.messages.sensor import SensorReport, StateMessage
 from shared.mqtt.session import Connected, MqttSession, Received
 from shared.mqtt.topics import ALL_STATES
 from tests.server_processes import EdgeProcess, Mosquitto, write_embeddings

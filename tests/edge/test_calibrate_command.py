@@ -11,7 +11,7 @@ import soundfile
 from edge.calibration.history import read_history
 from edge.spool import Spool
 from shared.audio import Waveform
-from shared.messages import decode_event
+from shared.messages.event import decode_event
 from tests.edge.calibration.tones import RATE_HZ, tone
 from tests.edge.test_cli import finished, run_to_the_end_of_the_source
 

@@ -15,7 +15,7 @@ from edge.sources import AudioClip, SourceItem
 from edge.spool import Spool
 from shared.errors import InvalidError, UnavailableError
 from shared.events import EARLIEST, LATEST, EventId
-from shared.messages import decode_event
+from shared.messages.event import decode_event
 from shared.settings import load_settings
 
 

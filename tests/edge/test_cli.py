@@ -14,7 +14,7 @@ import pytest
 import soundfile
 
 from edge.spool import Spool
-from shared.messages import decode_event
+from shared.messages.event import decode_event
 from shared.mqtt.topics import SensorTopic
 
 NO_BROKER = ("--set", "mqtt.port=1", "--set", "mqtt.max_reconnect_delay_s=0.1")

@@ -30,7 +30,8 @@ from hub.store.episodes import EpisodeStore
 from hub.store.event_queries import EventFilter, EventQueries
 from hub.store.events import EventStore
 from shared.events import ClockStatus
-from shared.messages import SensorReport, StateMessage, encode_json
+from shared.messages.codec import encode_json
+from shared.messages.sensor import SensorReport, StateMessage
 from shared.mqtt.session import Acknowledged, Connected
 from shared.mqtt.topics import SensorTopic
 from shared.settings import load_settings

@@ -19,7 +19,9 @@ import soundfile
 from edge.diagnostics import run_checks
 from edge.settings import EdgeSettings
 from edge.spool import Spool
-from shared.messages import SensorReport, StateMessage, decode_event, decode_json
+from shared.messages.codec import decode_json
+from shared.messages.event import decode_event
+from shared.messages.sensor import SensorReport, StateMessage
 from shared.settings import load_settings
 from tests.brokers import Behaviour, FaultyBroker
 from tests.edge.test_metrics_endpoint import listener

@@ -14,7 +14,7 @@ from shared.backbones.onnx_backbone import Backbone
 from shared.errors import InvalidError
 from shared.events import Calibration, Embedding, EventId, Flac, Levels
 from shared.feature_space import EARWITNESS_SMALL, VGGISH
-from shared.messages import decode_event, encode_event
+from shared.messages.event import decode_event, encode_event
 from tests.factories import NOON
 
 ID = EventId("demo", "s", "b", 3)

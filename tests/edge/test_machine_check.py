@@ -4,7 +4,7 @@ import pytest
 
 from edge.machine_check import judge_machine
 from shared.errors import UnavailableError
-from shared.messages import SensorHealth
+from shared.messages.sensor import SensorHealth
 
 
 @pytest.mark.parametrize(

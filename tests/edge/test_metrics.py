@@ -26,7 +26,7 @@ from edge.sources import AudioClip, SourceItem
 from edge.spool import Spool
 from hub.runtime.embedded_servers import free_port
 from shared.errors import UnavailableError
-from shared.messages import StateMessage
+from shared.messages.sensor import StateMessage
 from shared.mqtt.session import Acknowledged, Connected, Disconnected, Received
 from shared.mqtt.topics import INTAKE_CLOSED, INTAKE_OPEN, HubTopic
 from shared.settings import load_settings

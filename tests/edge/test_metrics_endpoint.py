@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from hub.runtime.embedded_servers import free_port
 from shared.events import Event
-from shared.messages import decode_event
+from shared.messages.event import decode_event
 from shared.mqtt.session import Connected, MqttSession, Received
 from shared.mqtt.topics import ALL_EVENTS, INTAKE_CLOSED, HubTopic
 from tests.programs import program

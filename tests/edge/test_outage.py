@@ -15,7 +15,9 @@ from edge.spool import Spool
 from shared.errors import UnavailableError
 from shared.events import Embedding, Event, EventId, Flac, Levels
 from shared.feature_space import EARWITNESS_SMALL
-from shared.messages import Content, ShedRange, decode_event, encode_event
+from shared.messages.event import decode_event, encode_event
+from shared.messages.fields import Content
+from shared.messages.sensor import ShedRange
 from shared.mqtt.session import Acknowledged, Connected
 from shared.mqtt.topics import INTAKE_CLOSED, INTAKE_OPEN
 from tests.edge.test_publisher import intake_message
@@ -217,9 +219,10 @@ def test_age_counts_the_time_for_which_the_sensor_ran(tmp_path: Path) -> None:
     spool.close()
     now_s[0] = -1e6  # another boot of the machine
     again = Spool(tmp_path / "s.db", 10**8, clock=lambda: now_s[0])
-    assert again.expire(max_age_s=6_000.0) == 0
+    publisher = SpoolPublisher(Line(bytes_per_s=1.0), again, resend_window_s=60.0, patience_s=60.0)
+    assert publisher.expire(6_000.0, 0.0) == 0
     now_s[0] += 1_500.0
-    assert again.expire(max_age_s=6_000.0) == 1
+    assert publisher.expire(6_000.0, 0.0) == 1
     assert [entry.event for entry in again.peek(5)] == ["site.n.boot.1"]
     (shed,) = again.shed_ranges()
     assert (shed.reason, shed.first_seq, shed.last_seq, shed.events) == ("age", 0, 0, 1)

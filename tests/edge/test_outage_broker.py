@@ -22,7 +22,9 @@ from edge.spool import Spool
 from hub.runtime.embedded_servers import Servers
 from shared.events import Embedding, Event, EventId, Flac, Levels
 from shared.feature_space import EARWITNESS_SMALL
-from shared.messages import StateMessage, decode_event, decode_json, encode_event, encode_json
+from shared.messages.codec import decode_json, encode_json
+from shared.messages.event import decode_event, encode_event
+from shared.messages.sensor import StateMessage
 from shared.mqtt.session import Connected, MqttEvent, MqttSession, Received, Subscribed
 from shared.mqtt.topics import SensorTopic
 from shared.settings import MqttSettings, load_settings

@@ -16,7 +16,7 @@ from edge.speech_detector import RATE_HZ, SileroDetector, prepare
 from edge.spool import Spool
 from shared.audio import Waveform
 from shared.events import Embedding
-from shared.messages import decode_event
+from shared.messages.event import decode_event
 from shared.settings import load_settings
 
 

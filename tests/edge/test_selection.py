@@ -14,7 +14,7 @@ from edge.settings import EdgeSettings, SendSettings
 from shared.errors import InvalidError
 from shared.events import Embedding, Event, EventId, Flac, Levels
 from shared.feature_space import EARWITNESS_SMALL
-from shared.messages import decode_event
+from shared.messages.event import decode_event
 from shared.settings import load_settings
 
 EMBEDDING = Embedding(EARWITNESS_SMALL.id, np.zeros((EARWITNESS_SMALL.frames, EARWITNESS_SMALL.dimension), np.uint8))

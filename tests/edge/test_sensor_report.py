@@ -11,7 +11,8 @@ from edge.sensor_report import REASON_CHARACTERS, Announcer, Running, previous_e
 from edge.settings import EdgeSettings
 from edge.spool import Spool
 from shared.events import EventId
-from shared.messages import SensorReport, StateMessage, decode_json, encode_json
+from shared.messages.codec import decode_json, encode_json
+from shared.messages.sensor import SensorReport, StateMessage
 from shared.mqtt.session import Connected, Disconnected, MqttEvent
 from tests.edge.test_publisher import Broker
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from edge.system_health import FRESH_S, THROTTLED, SystemHealth
-from shared.messages import SensorHealth
+from shared.messages.sensor import SensorHealth
 from tests.server_processes import eventually
 
 MEMINFO = "MemTotal:        1000000 kB\nMemFree:          100000 kB\nMemAvailable:     750000 kB\n"

@@ -36,7 +36,10 @@ from shared.backbones.onnx_backbone import Backbone
 from shared.errors import EarwitnessError
 from shared.events import EventId
 from shared.feature_space import EARWITNESS_SMALL
-from shared.messages import AlertMessage, StateMessage, decode_event, decode_json
+from shared.messages.alert import AlertMessage
+from shared.messages.codec import decode_json
+from shared.messages.event import decode_event
+from shared.messages.sensor import StateMessage
 from shared.mqtt.topics import SensorTopic
 from shared.settings import MqttSettings, load_settings
 

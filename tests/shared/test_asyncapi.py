@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from pydantic_asyncapi.v3 import AsyncAPI
 
 from hub.integrations.homeassistant.discovery import LevelMessage, config_topic
-from shared.messages import StateMessage
+from shared.messages.sensor import StateMessage
 from shared.mqtt.topics import HEARTBEAT_SITE, ROOT, AlertTopic, CommandTopic, HubTopic, SensorStateTopic, SensorTopic
 
 DOCS = Path(__file__).parents[2] / "docs"

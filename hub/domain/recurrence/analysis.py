@@ -19,14 +19,11 @@ import numpy.typing as npt
 from hub.domain.recurrence.forecast import (
     DAY,
     WEEK,
-    BacktestResult,
     Bools,
     Floats,
     Ints,
-    backtest,
-    next_window,
-    rolling_any,
 )
+from hub.domain.recurrence.forecast_windows import BacktestResult, backtest, next_window, rolling_any
 from hub.domain.recurrence.history import (
     _EPOCH_DAY,
     _HOUR_MS,

@@ -27,7 +27,9 @@ from pydantic import AwareDatetime, Field
 
 from hub.domain.episodes import Episode
 from shared.events import Levels, LevelUnit
-from shared.messages import AlertMessage, ForecastWindow, Message, Probability, Severity, SourceMessage
+from shared.messages.alert import AlertMessage, ForecastWindow, Severity, SourceMessage
+from shared.messages.codec import Message
+from shared.messages.fields import Probability
 from shared.mqtt.topics import HubTopic, SensorStateKind, SensorStateTopic, SensorTopic
 from shared.taxonomy import CATEGORIES
 

@@ -34,7 +34,8 @@ from hub.store.episodes import EpisodeStore
 from hub.store.events import EventStore
 from shared.errors import UnavailableError
 from shared.events import Levels
-from shared.messages import JSON_CONTENT_TYPE, AlertMessage
+from shared.messages.alert import AlertMessage
+from shared.messages.codec import JSON_CONTENT_TYPE
 from shared.mqtt.session import FAILURE, Acknowledged, Connected, LastWill, MqttSession
 from shared.mqtt.topics import HubTopic, SensorStateTopic
 from shared.settings import MqttSettings

@@ -11,7 +11,7 @@ from typing import Final
 
 from hub.notify.http import JsonPoster
 from hub.notify.rendering import RenderedMessage, alert_categories
-from shared.messages import AlertMessage
+from shared.messages.alert import AlertMessage
 
 NAME: Final = "SimilarPastEvents"
 PATH: Final = "/api/v2/alerts"

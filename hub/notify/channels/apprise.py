@@ -11,7 +11,7 @@ from apprise import AppriseAsset, NotifyBase, NotifyFormat, NotifyType
 
 from hub.notify.rendering import RenderedMessage
 from shared.errors import InvalidError, UnavailableError
-from shared.messages import AlertMessage
+from shared.messages.alert import AlertMessage
 
 
 class Apprise:

@@ -14,7 +14,7 @@ from typing import Final
 from hub.metrics.definitions import HubMetrics
 from hub.notify.outbox import Notification, Outbox
 from shared.errors import UnavailableError
-from shared.messages import JSON_CONTENT_TYPE, encode_json
+from shared.messages.codec import JSON_CONTENT_TYPE, encode_json
 from shared.mqtt.session import FAILURE, Acknowledged, MqttSession
 from shared.mqtt.topics import HEARTBEAT_SITE, AlertTopic
 from shared.settings import MqttSettings

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from hub.notify.rendering import RenderedMessage
 from shared.errors import UnavailableError
-from shared.messages import AlertMessage
+from shared.messages.alert import AlertMessage
 
 
 class RetryAfterError(UnavailableError):

@@ -14,7 +14,7 @@ from typing import Final
 
 from hub.notify.http import JsonPoster
 from hub.notify.rendering import RenderedMessage
-from shared.messages import AlertMessage
+from shared.messages.alert import AlertMessage
 
 VERSION: Final = 1
 TIMESTAMP: Final = "Earwitness-Timestamp"

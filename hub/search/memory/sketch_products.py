@@ -87,7 +87,8 @@ class _Factor:
         """Return the products of some rows: floating [end - start, at least q]; with a floor, the excess above it."""
         rows = chunk.sketches[self._number][start:end]
         if self._bytes:
-            return product(rows, self._packed, above=None if floor is None else self._zero + floor)
+            bias = None if floor is None else -(self._zero + floor)
+            return product(rows, self._packed, bias=bias, rectified=floor is not None)
         one = len(self._queries) == 1
         made = rows.mv(self._queries[0])[:, None] if one else torch.mm(rows, self._queries.t())
         return made if floor is None else made.sub_(floor).clamp_(min=0.0)

@@ -17,7 +17,7 @@ from torch.nn.functional import linear
 
 from hub.model.siamese import StepNorm
 from hub.model.tagger import LEAST, TaggingEnsemble
-from hub.runtime.int8_products import bytes_multiply, packed, product_plus
+from hub.runtime.int8_products import bytes_multiply, packed, product
 from hub.runtime.precision import best_dtype, cpu_capabilities, next_power_of_two
 from hub.search.scoring.int8 import fold_batch_norm, linears
 
@@ -131,11 +131,11 @@ def _in_bytes(layers: Sequence[_Linear], scales: Sequence[Tensor], dtype: torch.
     (weight, bias), *rest = layers
     first = ((weight / scales[0][:, None]).to(dtype).contiguous(), (bias / scales[0]).to(dtype))
     hidden = [
-        partial(product_plus, matrix=packed(weight * before / after[:, None]), bias=bias / after, dtype=torch.uint8)
+        partial(product, matrix=packed(weight * before / after[:, None]), bias=bias / after, dtype=torch.uint8)
         for (weight, bias), before, after in zip(rest[:-2], scales[:-1], scales[1:], strict=True)
     ]
     presence, attention = [
-        partial(product_plus, matrix=packed(weight * scales[-1]), bias=bias.contiguous(), dtype=dtype)
+        partial(product, matrix=packed(weight * scales[-1]), bias=bias.contiguous(), dtype=dtype)
         for weight, bias in rest[-2:]
     ]
     return _Member(first, [_to_bytes, *hidden], presence, attention)

@@ -45,8 +45,16 @@ class Identities:
         """Cosines [..., n] of identities [..., values] and [..., n, values]; 0 without an identity."""
         return (own[..., None, :] @ theirs.mT)[..., 0, :].clamp_(-1.0, 1.0)  # theirs @ own takes far longer
 
-    def same_source(self, cosines: npt.NDArray[np.floating], *, match: bool) -> npt.NDArray[np.float32]:
-        """P(same source) of cosines, of matches or of any pair: float32 of the same shape; 0 without an identity."""
+    def same_source(self, cosines: npt.NDArray[np.floating], *, match: bool = True) -> npt.NDArray[np.float32]:
+        """P(same source) of cosines, as calibrated.
+
+        Args:
+            cosines: floating [n], of identities.
+            match: whether they are of a query and its best matches, which are there partly by luck; else of any pair.
+
+        Returns:
+            float32 [n], in [0, 1]; 0 without an identity.
+        """
         if self._identity is None:
             return np.zeros(np.shape(cosines), dtype=np.float32)
         return (self._identity.match if match else self._identity.pair)(cosines)

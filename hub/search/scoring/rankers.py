@@ -1,5 +1,6 @@
 """Rankers of one query against many events: the quick pair network, a tagged network's products, or all exactly."""
 
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
@@ -8,6 +9,19 @@ from torch import Tensor
 from hub.model.tagger import TaggingEnsemble
 from hub.search.scoring.int8 import ExactPairScorer
 from shared.taxonomy import COUNT
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Half:
+    """The part of `Scorer.ranks` for n events that does not depend on the query.
+
+    Attributes:
+        kind: as the ranker wants it.
+        identity: float32 [n, values].
+    """
+
+    kind: Any
+    identity: Tensor
 
 
 class Ranker(Protocol):

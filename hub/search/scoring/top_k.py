@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hub.search.backend import By, Towers
-from hub.search.scoring.scorer import Cosines, Half, Probabilities, Ranks, Scorer
+from hub.search.scoring.rankers import Half
+from hub.search.scoring.scorer import Cosines, Probabilities, Ranks, Scorer
 
 Join = Callable[[list[npt.NDArray[Any]]], npt.NDArray[Any]]
 
@@ -109,7 +110,7 @@ def best_of_each(
         newest: int64 [q, n], as of `best`.
         by: what events are ranked by.
     """
-    if not scorer.tagged:
+    if scorer.tags is None:
         asked = zip(queries, events, newest, strict=True)
         return Best.joined(
             [best(scorer, query, own, k, by=by, newest=times) for query, own, times in asked], np.stack
@@ -120,7 +121,7 @@ def best_of_each(
     return Best(
         rows=rows,
         ranks=np.take_along_axis(ranks, rows, axis=1),
-        matrices=scorer.implied(queries, events[np.arange(len(rows))[:, None], rows]),
+        matrices=scorer.tags.implied(queries, events[np.arange(len(rows))[:, None], rows]),
         kind=np.take_along_axis(kind, rows, axis=1),
         cosines=np.take_along_axis(cosines, rows, axis=1),
     )

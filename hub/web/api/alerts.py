@@ -14,7 +14,7 @@ from hub.web.pagination import decode_cursor, encode_cursor
 from hub.web.resolve import get_alert_or_404
 from hub.web.schemas import EVENT_EXAMPLE, AlertList, VerdictList, VerdictResult
 from hub.web.verdict_service import VerdictInput, submit_verdict
-from shared.messages import AlertMessage, Severity
+from shared.messages.alert import AlertMessage, Severity
 from shared.taxonomy import CATEGORIES
 
 Note = Annotated[str, Field(max_length=500, pattern=r"^[^\x00]*$")]

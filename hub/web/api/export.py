@@ -15,7 +15,7 @@ from hub.web.context import WebContext
 from hub.web.export import MEDIA_TYPES, Format, Row, csv_lines, iterate_pages, json_lines
 from hub.web.listing import AlertFilter, alerts, verdicts
 from hub.web.schemas import EventView, event_view
-from shared.messages import AlertMessage
+from shared.messages.alert import AlertMessage
 from shared.taxonomy import CATEGORIES
 
 _PAGE: Final = 200

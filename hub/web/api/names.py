@@ -14,7 +14,8 @@ from hub.web.context import WebContext
 from hub.web.name_schemas import NameList, NameView
 from hub.web.name_service import Change, add, change, example_of, name_source, named, remove, sound_of, views
 from hub.web.schemas import EVENT_EXAMPLE
-from shared.messages import Probability, Severity
+from shared.messages.alert import Severity
+from shared.messages.fields import Probability
 
 _Name = Annotated[str, Field(min_length=1, max_length=NAME_LIMIT, pattern=NAME_FORM, examples=["bakery fan"])]
 _Event = Annotated[str, Field(pattern=EVENT)]

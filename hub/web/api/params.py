@@ -13,7 +13,7 @@ from hub.web.middleware import HEADER
 from hub.web.pagination import FORM
 from hub.web.schemas import EVENT_EXAMPLE, ErrorResponse
 from shared.events import ClockStatus
-from shared.messages import EARLIEST, LAST
+from shared.messages.fields import EARLIEST, LAST
 from shared.taxonomy import CATEGORIES
 
 BY: Final = "criterion of the ranking: kind of sound, source (the same machine, dog, siren or voice), or both"

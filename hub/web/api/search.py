@@ -16,7 +16,7 @@ from hub.web.resolve import get_event_or_404
 from hub.web.schemas import EVENT_EXAMPLE
 from hub.web.search_service import UPLOAD_CAP_BYTES, SearchHit, filter_of, search_by_audio, search_by_event
 from shared.errors import InvalidError
-from shared.messages import MatchMessage
+from shared.messages.alert import MatchMessage
 from shared.taxonomy import CATEGORIES
 
 Model = TypeVar("Model", bound=BaseModel)

@@ -16,7 +16,7 @@ from hub.web.resolve import get_alert_or_404, get_event_or_404, parse_category
 from hub.web.verdict_service import VerdictInput, submit_verdict, threshold
 from shared.errors import InvalidError
 from shared.events import check_name
-from shared.messages import Severity
+from shared.messages.alert import Severity
 
 _PAGE: Final = 30
 _SEVERITIES: Final[tuple[Severity, ...]] = ("notice", "recurring", "urgent")

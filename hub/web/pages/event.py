@@ -16,7 +16,7 @@ from hub.web.name_service import likely
 from hub.web.pages.rendering import PageRenderer
 from hub.web.resolve import get_event_or_404
 from hub.web.search_service import search_by_event
-from shared.messages import MatchMessage
+from shared.messages.alert import MatchMessage
 from shared.taxonomy import CATEGORIES
 
 _SIMILAR: Final = 4

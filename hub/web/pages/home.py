@@ -16,7 +16,7 @@ from hub.web.pages.rendering import PageRenderer
 from hub.web.pagination import decode_cursor, encode_cursor
 from hub.web.resolve import parse_category, parse_place
 from hub.web.svg import StripChart, strip
-from shared.messages import AlertMessage, ForecastWindow
+from shared.messages.alert import AlertMessage, ForecastWindow
 
 _ALERTS: Final = 4
 _EVENTS: Final = 25

@@ -11,7 +11,7 @@ from hub.web.name_service import Change, change, name_event, name_source, named,
 from hub.web.name_service import remove as forget
 from hub.web.pages.rendering import PageRenderer
 from shared.errors import InvalidError
-from shared.messages import Severity
+from shared.messages.alert import Severity
 
 _SEE_OTHER: Final = 303
 

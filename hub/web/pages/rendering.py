@@ -16,7 +16,7 @@ from hub.domain.recurrence.analysis import NO_PATTERN
 from hub.domain.source_summary import describe_source
 from hub.web.context import WebContext
 from hub.web.schemas import from_ms
-from shared.messages import SourceMessage
+from shared.messages.alert import SourceMessage
 from shared.taxonomy import CATEGORIES
 
 _TEMPLATES: Final = Path(__file__).parents[1] / "templates"

@@ -19,7 +19,7 @@ from hub.store.episodes import EpisodeStore
 from hub.store.events import EventStore
 from shared.errors import InvalidError
 from shared.feature_space import EARWITNESS_SMALL, LOGMEL, VGGISH
-from shared.messages import AlertMessage, MatchMessage
+from shared.messages.alert import AlertMessage, MatchMessage
 from shared.synthetic_scene import SoundCast, mix_scene
 from shared.taxonomy import CATEGORIES
 from tests.factories import stored

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from hub.alerting.detector import AlertDetector
 from hub.alerting.name_matching import EVERY_S, NameMatcher
+from hub.app.factory import Stores
 from hub.app.retention import Retention
 from hub.domain.alert_rule import AlertRule
 from hub.domain.named_sounds import ALL_SITES, EXAMPLES_LIMIT, NamedSound, NameTakenError, Treatment
@@ -28,12 +29,12 @@ from hub.store.audio_files import AudioFileStore
 from hub.store.episodes import EpisodeStore
 from hub.store.events import EventStore
 from hub.store.named_sounds import NamedSounds
-from hub.store.sources import SourceStore
 from shared.audio import encode_flac
 from shared.errors import InvalidError
 from shared.events import Embedding, Flac
 from shared.feature_space import LOGMEL, VGGISH
-from shared.messages import AlertMessage, encode_event
+from shared.messages.alert import AlertMessage
+from shared.messages.event import encode_event
 from shared.mqtt.topics import SensorTopic
 from tests.factories import NOON, event
 from tests.hub.ingest.test_pipeline import ALL_FLAGGED
@@ -204,9 +205,7 @@ def test_examples_outlast_retention_and_a_change_of_the_checkpoint(archive: Even
     sound = hub.names.add("Bakery fan", [id_of(0)], treatment=Treatment("watched"))
     event_before = archive.fetch([id_of(0)])[0]
     hub.receive(1, 2, 90_000.0)
-    retention = Retention(
-        archive, hub.episode_store, SourceStore(archive, hub.episode_store), Retrieval([]), None, hub.metrics
-    )
+    retention = Retention(Stores.of(archive), Retrieval([]), hub.metrics)
     retention.expire(NOON + timedelta(seconds=80_000))
     assert archive.fetch([id_of(0)]) == []
     kept = hub.names.examples([(sound.id, id_of(0))])[sound.id, id_of(0)]
@@ -233,9 +232,7 @@ def test_the_sound_of_an_example_outlasts_the_event_and_goes_with_the_name(
         hub.pipeline.handle(str(SensorTopic("demo", "street-1", "event")), encode_event(sent))
     clip = (tmp_path / "clips" / archive.fetch([id_of(0)])[0].clip).read_bytes()
     sound = hub.names.add("Hiss", [id_of(0), id_of(1)])
-    retention = Retention(
-        archive, hub.episode_store, SourceStore(archive, hub.episode_store), hub.retrieval, hub.clips, hub.metrics
-    )
+    retention = Retention(Stores.of(archive, hub.clips), hub.retrieval, hub.metrics)
     retention.expire(NOON + timedelta(days=1))
     retention.sweep(NOON + timedelta(days=1))
     kept = hub.names.examples((sound.id, example) for example in sound.examples)

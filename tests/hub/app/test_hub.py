@@ -10,7 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from shared.messages import AlertMessage, decode_json
+from shared.messages.alert import AlertMessage
+from shared.messages.codec import decode_json
 from shared.mqtt.session import Connected, MqttSession, Received
 from shared.mqtt.topics import ALL_ALERTS
 from tests.server_processes import (

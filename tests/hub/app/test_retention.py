@@ -15,6 +15,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from hub.alerting.detector import AlertDetector
+from hub.app.factory import Stores
 from hub.app.retention import Retention
 from hub.domain.sensor_map import SensorMap
 from hub.features.logmel import LogMel
@@ -25,11 +26,10 @@ from hub.search.retrieval import Retrieval
 from hub.store.audio_files import SETTLED_S, AudioFileStore
 from hub.store.episodes import EpisodeStore
 from hub.store.events import EventStore
-from hub.store.sources import SourceStore
 from shared.audio import encode_flac
 from shared.errors import UnavailableError
 from shared.events import Flac
-from shared.messages import encode_event
+from shared.messages.event import encode_event
 from shared.mqtt.topics import SensorTopic
 from tests.factories import NOON, event
 from tests.hub.ingest.test_pipeline import ALL_FLAGGED, SCORERS
@@ -59,10 +59,7 @@ class Hub:
             clips=AudioFileStore(root),
             now=lambda: self.now,
         )
-        sources = SourceStore(archive, self.episode_store)
-        self.retention = Retention(
-            archive, self.episode_store, sources, self.retrieval, AudioFileStore(root), self.metrics
-        )
+        self.retention = Retention(Stores.of(archive, AudioFileStore(root)), self.retrieval, self.metrics)
 
     def receive(self, seq: int, *, after_s: float = 0.0) -> bool:
         """Send a clip of sound; whether it is archived with an alert."""

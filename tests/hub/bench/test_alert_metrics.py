@@ -7,9 +7,11 @@ import pytest
 
 from hub.bench import alert_metrics as measure
 from hub.bench.alert_metrics import GroundTruth
+from hub.bench.alert_recall import recall
+from hub.bench.forecast_accuracy import score_forecasts
 from hub.bench.scenario import DAY_S, JACKHAMMER, Clip, ScenarioEvent
 from hub.domain.episodes import Episode
-from shared.messages import AlertMessage, ForecastWindow, MatchMessage, Recurrence
+from shared.messages.alert import AlertMessage, ForecastWindow, MatchMessage, Recurrence
 from shared.synthetic_mixture import SourceInstance
 
 START = datetime(2026, 6, 1, tzinfo=UTC)
@@ -126,7 +128,7 @@ def test_recall_counts_every_occurrence_after_the_first(
         Episode(f"{n}", place, "machinery-impact", begin, begin + 50_000, alert=of_episode)
         for n, place in enumerate(known.places)
     ]
-    found = measure.recall(with_alerts(known, [alert(DAY_S, event, ["a"]) for event in alerts], episodes))
+    found = recall(with_alerts(known, [alert(DAY_S, event, ["a"]) for event in alerts], episodes))
     assert (found.occurrences, found.at_two_sensors) == (1, 1)
     assert (found.alerted, found.joined, found.missed, found.by_source, found.alerted_once) == expected
     assert found.by_kind == found.alerted + found.joined
@@ -142,7 +144,7 @@ def test_windows_are_judged_once_they_are_over(known: GroundTruth) -> None:
         return alert(0, "b", ["a"]).model_copy(update={"recurrence": pattern})
 
     alerts = [reported(24), reported(30), reported(47.5), alert(0, "b", ["a"])]
-    found = measure.windows(known, alerts, 0, 2 * DAY_S)
+    found = score_forecasts(known, alerts, 0, 2 * DAY_S)
     assert (found.alerts, found.stating, found.judged) == (4, 3, 2)
     assert (found.came_true, found.with_episode) == (0.5, 0.0)
     assert found.stated == pytest.approx(0.8)

@@ -22,7 +22,7 @@ from hub.training.datasets.verdicts import load_feedback
 from shared.errors import InvalidError
 from shared.events import EventId
 from shared.feature_space import LOGMEL, VGGISH
-from shared.messages import AlertMessage, MatchMessage
+from shared.messages.alert import AlertMessage, MatchMessage
 from shared.taxonomy import CATEGORIES
 from tests.hub.store.test_episodes import MONDAY, event
 

@@ -12,7 +12,7 @@ from hub.cli import app
 from hub.commands.command_client import make_command, publish, replies
 from shared.commands import CommandAction, ReplyMessage
 from shared.errors import UnavailableError
-from shared.messages import decode_json
+from shared.messages.codec import decode_json
 from shared.mqtt.session import Connected, MqttSession, Received
 from shared.mqtt.topics import ALL_COMMAND_REPLIES, ALL_STATES
 from shared.settings import MqttSettings

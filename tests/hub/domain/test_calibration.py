@@ -12,7 +12,7 @@ from hub.domain.calibration import describe_calibration
 from hub.domain.match import Match
 from hub.domain.records import StoredEvent
 from shared.events import Calibration, Levels, LevelUnit
-from shared.messages import AlertMessage
+from shared.messages.alert import AlertMessage
 from tests.factories import NOON, stored
 
 

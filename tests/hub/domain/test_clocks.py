@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hub.domain.clocks import Doubts, believed_at, doubts, waited_s
 from hub.domain.records import ClockReading, Sensor, StoredReport
 from shared.events import Event
-from shared.messages import STATE_EXPIRY_S
+from shared.messages.sensor import STATE_EXPIRY_S
 from tests.factories import NOON, event
 
 TOLERANCE = timedelta(minutes=2)

@@ -18,7 +18,7 @@ from hub.domain.delivery_policy import (
     parse_time_of_day,
 )
 from shared.errors import InvalidError
-from shared.messages import AlertMessage, Severity
+from shared.messages.alert import AlertMessage, Severity
 from tests.factories import NOON, alert
 
 BERLIN = ZoneInfo("Europe/Berlin")

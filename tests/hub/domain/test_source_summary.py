@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from hub.domain.source_summary import NOUNS, describe_source, ordinal
-from shared.messages import SourceMessage
+from shared.messages.alert import SourceMessage
 from shared.taxonomy import CATEGORIES
 
 

@@ -27,7 +27,9 @@ from hub.store.events import EventStore
 from hub.store.time_correction import Mender
 from shared.errors import UnavailableError
 from shared.events import Event
-from shared.messages import STATE_EXPIRY_S, SensorReport, StateMessage, encode_event, encode_json
+from shared.messages.codec import encode_json
+from shared.messages.event import encode_event
+from shared.messages.sensor import STATE_EXPIRY_S, SensorReport, StateMessage
 from shared.mqtt.session import MqttSession, Received
 from shared.mqtt.topics import SensorTopic
 from tests.factories import NOON, event, stored

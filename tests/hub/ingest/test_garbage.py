@@ -11,7 +11,7 @@ import pytest
 
 from hub.store.dead_letters import HEAD_BYTES
 from hub.store.events import EventStore
-from shared.messages import EVENT_CAP_BYTES, encode_event
+from shared.messages.event import EVENT_CAP_BYTES, encode_event
 from shared.mqtt.session import Acknowledged, Connected, MqttSession
 from shared.mqtt.topics import SensorTopic
 from tests.factories import event

@@ -15,7 +15,9 @@ import numpy as np
 import pytest
 
 from hub.store.events import EventStore
-from shared.messages import StateMessage, encode_event, encode_json
+from shared.messages.codec import encode_json
+from shared.messages.event import encode_event
+from shared.messages.sensor import StateMessage
 from shared.mqtt.session import Acknowledged, Connected, MqttSession
 from shared.mqtt.topics import SensorTopic
 from tests.factories import NOON, event

@@ -27,7 +27,9 @@ from hub.store.episodes import EpisodeStore
 from hub.store.events import EventStore
 from shared.errors import UnavailableError
 from shared.feature_space import LOGMEL, VGGISH
-from shared.messages import StateMessage, encode_event, encode_json
+from shared.messages.codec import encode_json
+from shared.messages.event import encode_event
+from shared.messages.sensor import StateMessage
 from shared.mqtt.topics import SensorTopic
 from tests.factories import NOON, event, stored
 from tests.identities import identified

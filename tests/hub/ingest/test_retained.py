@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from hub.store.events import EventStore
-from shared.messages import StateMessage, encode_json
+from shared.messages.codec import encode_json
+from shared.messages.sensor import StateMessage
 from shared.mqtt.session import Acknowledged, Connected, MqttSession
 from shared.mqtt.topics import SensorTopic
 from tests.factories import NOON

@@ -14,7 +14,7 @@ from edge.diagnostics import run_checks as examine_edge
 from edge.settings import EdgeSettings
 from hub.app.hub import Hub
 from hub.diagnostics import run_checks
-from hub.ingest import consumer as intakes
+from hub.ingest import event_subscription
 from hub.ingest.consumer import MqttConsumer
 from hub.metrics.definitions import HubMetrics
 from hub.monitoring import heartbeat
@@ -143,7 +143,7 @@ def test_a_hub_that_receives_none_of_its_own_heartbeats_is_not_healthy(
 
 @pytest.mark.parametrize("beats", [True, False])
 def test_a_subscription_that_is_granted_later_is_noticed(monkeypatch: pytest.MonkeyPatch, beats: bool) -> None:
-    monkeypatch.setattr(intakes, "ASK_AGAIN_S", 0.1)
+    monkeypatch.setattr(event_subscription, "ASK_AGAIN_S", 0.1)
     with broken(Behaviour(suback={"$share": 0x87})) as broker:
         intake = MqttConsumer(
             settings=broker.settings,

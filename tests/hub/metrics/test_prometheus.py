@@ -22,7 +22,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from hub.store.events import EventStore
 from shared.events import Embedding, Event
 from shared.feature_space import VGGISH
-from shared.messages import encode_event
+from shared.messages.event import encode_event
 from shared.mqtt.session import Acknowledged, Connected, MqttSession, Received
 from shared.mqtt.topics import ALL_ALERTS, ALL_EVENTS, ALL_STATES, HEARTBEAT_REPLY_TOPIC, SensorTopic
 from tests.deploy.expressions import EMPTY, RULES, Asked, alerting, drawn, listed, recorded, selectors

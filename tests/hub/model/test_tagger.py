@@ -73,7 +73,8 @@ def test_tags_are_the_presence_and_a_clip_is_most_affine_to_itself() -> None:
     towers = scorer.embed(clips(6))
     tags = made.tagger(torch.from_numpy(VGGISH.dequantise(clips(6))))
     np.testing.assert_allclose(scorer.presence(towers), tags[:, :8].numpy(), atol=TOLERANCE)
-    affinities = scorer.affinities(towers, towers)
+    assert scorer.tags is not None
+    affinities = scorer.tags.affinities(towers, towers)
     np.testing.assert_allclose(np.diag(affinities), 1.0, atol=1e-5)
     assert affinities.argmax(axis=1).tolist() == list(range(6))
 

@@ -9,7 +9,8 @@ from hub.notify.heartbeat_echo import build_heartbeat_reply
 from hub.runtime.scheduler import ProbeScheduler, ScheduledProbe
 from shared.errors import InvalidError, UnavailableError
 from shared.feature_space import VGGISH
-from shared.messages import decode_event, decode_json, encode_event, encode_json
+from shared.messages.codec import decode_json, encode_json
+from shared.messages.event import decode_event, encode_event
 from shared.mqtt.topics import ALL_ALERTS, ALL_EVENTS, ALL_STATES, HEARTBEAT_REPLY_TOPIC, AlertTopic, SensorTopic
 from tests.factories import NOON
 

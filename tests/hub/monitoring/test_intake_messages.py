@@ -11,7 +11,8 @@ from hub.monitoring import heartbeat
 from hub.monitoring.heartbeat import HeartbeatMonitor
 from hub.notify.heartbeat_echo import build_heartbeat_reply
 from shared.feature_space import VGGISH
-from shared.messages import decode_event, encode_json
+from shared.messages.codec import encode_json
+from shared.messages.event import decode_event
 from shared.mqtt.session import Connected, MqttSession, Received, Subscribed
 from shared.mqtt.topics import ALL_INTAKES, HEARTBEAT_REPLY_TOPIC, INTAKE_CLOSED, INTAKE_OPEN, SensorTopic
 from tests.server_processes import Broker, Mosquitto

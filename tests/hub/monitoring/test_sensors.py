@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 from hub.metrics.definitions import HubMetrics
 from hub.monitoring.sensors import SensorProbe
 from hub.store.events import EventStore
-from shared.messages import ShedRange, StateMessage
+from shared.messages.sensor import ShedRange, StateMessage
 from tests.factories import NOON, stored
 
 RECEIVED = NOON + timedelta(seconds=11)

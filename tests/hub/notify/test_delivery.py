@@ -25,7 +25,7 @@ from hub.settings.notify import WebhookSettings
 from hub.store.events import EventStore
 from shared.errors import UnavailableError
 from shared.events import EventId
-from shared.messages import Severity
+from shared.messages.alert import Severity
 from tests.factories import alert
 from tests.fake_receivers import Answer, Posted, Receiver, receiving
 from tests.server_processes import Store, eventually

@@ -12,7 +12,7 @@ from hub.store import keys
 from hub.store.events import EventStore
 from shared.errors import UnavailableError
 from shared.events import EventId
-from shared.messages import AlertMessage
+from shared.messages.alert import AlertMessage
 from tests.factories import NOON, alert, stored
 
 pytestmark = pytest.mark.redis

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hub.notify.rendering import TITLE_LIMIT, MessageRenderer, RenderedMessage, percent, sensor_names
 from shared.errors import InvalidError
-from shared.messages import AlertMessage, ForecastWindow, MatchMessage, Recurrence, SourceMessage
+from shared.messages.alert import AlertMessage, ForecastWindow, MatchMessage, Recurrence, SourceMessage
 from shared.taxonomy import CATEGORIES
 from tests.factories import alert
 

@@ -75,7 +75,7 @@ def make(request: pytest.FixtureRequest, scorer: Scorer, query_engine_url: str) 
         if request.param == "memory":
             return MemoryIndex(scorer, lambda: CandidateTuner(start=candidates))
         redis.Redis.from_url(query_engine_url, protocol=2).flushall()
-        opened.append(RedisSearchBackend(query_engine_url, scorer, candidates=lambda: candidates))
+        opened.append(RedisSearchBackend(query_engine_url, scorer, candidates=candidates))
         return opened[-1]
 
     yield build

@@ -35,7 +35,7 @@ def towers(scorer: Scorer) -> Towers:
 
 def test_hubs_share_the_events_of_a_query_engine(scorer: Scorer, towers: Towers, query_engine_url: str) -> None:
     redis.Redis.from_url(query_engine_url, protocol=2).flushall()
-    one, other = (RedisSearchBackend(query_engine_url, scorer, candidates=lambda: 10) for _ in range(2))
+    one, other = (RedisSearchBackend(query_engine_url, scorer, candidates=10) for _ in range(2))
     fill(one, towers, 5)
     assert len(other) == 5
     assert len(other.search([Query(towers[0], 10)])[0]) == 5
@@ -45,7 +45,7 @@ def test_a_query_engine_keeps_its_events_over_a_restart(scorer: Scorer, towers: 
     server = QueryEngine(tmp_path, "--appendonly", "yes", "--appendfsync", "always")
     server.start()
     try:
-        index = RedisSearchBackend(server.url, scorer, candidates=lambda: 10)
+        index = RedisSearchBackend(server.url, scorer, candidates=10)
         fill(index, towers, 30)
         server.kill()
         with pytest.raises(UnavailableError):
@@ -61,7 +61,7 @@ def test_a_query_engine_keeps_its_events_over_a_restart(scorer: Scorer, towers: 
 def test_a_query_engine_that_lost_everything_is_set_up_again(
     scorer: Scorer, towers: Towers, query_engine_url: str
 ) -> None:
-    index = RedisSearchBackend(query_engine_url, scorer, candidates=lambda: 10)
+    index = RedisSearchBackend(query_engine_url, scorer, candidates=10)
     fill(index, towers, 5)
     redis.Redis.from_url(query_engine_url, protocol=2).flushall()
     with pytest.raises(UnavailableError, match="made again"):
@@ -75,7 +75,7 @@ def test_a_query_engine_that_hangs_is_unavailable(scorer: Scorer, towers: Towers
     server = QueryEngine(tmp_path)
     server.start()
     try:
-        index = RedisSearchBackend(server.url, scorer, candidates=lambda: 10, timeout_s=0.3)
+        index = RedisSearchBackend(server.url, scorer, candidates=10, timeout_s=0.3)
         server.freeze()
         for call in (lambda: index.search([Query(towers[0], 1)]), lambda: index.contains(["a"]), lambda: len(index)):
             with pytest.raises(UnavailableError):
@@ -86,15 +86,15 @@ def test_a_query_engine_that_hangs_is_unavailable(scorer: Scorer, towers: Towers
 
 def test_a_server_without_the_module_is_refused_with_the_remedy(scorer: Scorer, debian_redis: Redis) -> None:
     with pytest.raises(InvalidError, match=r"Redis 8.*search.backend = memory"):
-        RedisSearchBackend(debian_redis.url, scorer, candidates=lambda: 10)
+        RedisSearchBackend(debian_redis.url, scorer, candidates=10)
 
 
 def test_an_address_that_cannot_serve_is_refused(scorer: Scorer, query_engine_url: str) -> None:
     with pytest.raises(InvalidError, match="database 0"):
-        RedisSearchBackend(query_engine_url.removesuffix("/0") + "/1", scorer, candidates=lambda: 10)
+        RedisSearchBackend(query_engine_url.removesuffix("/0") + "/1", scorer, candidates=10)
     with pytest.raises(InvalidError, match=r"redis\.url"):
-        RedisSearchBackend("mysql://:secret@host", scorer, candidates=lambda: 10)
-    away = RedisSearchBackend("redis://127.0.0.1:1/0", scorer, candidates=lambda: 10, timeout_s=0.5)
+        RedisSearchBackend("mysql://:secret@host", scorer, candidates=10)
+    away = RedisSearchBackend("redis://127.0.0.1:1/0", scorer, candidates=10, timeout_s=0.5)
     with pytest.raises(UnavailableError):
         len(away)
 
@@ -103,4 +103,4 @@ def test_a_checkpoint_without_sketch_is_refused(query_engine_url: str) -> None:
     scorer = Scorer(load(default_checkpoint(VGGISH.id)))
     scorer.sketch = None
     with pytest.raises(InvalidError, match="earwitness-hub checkpoint train-sketch"):
-        RedisSearchBackend(query_engine_url, scorer, candidates=lambda: 10)
+        RedisSearchBackend(query_engine_url, scorer, candidates=10)

@@ -11,7 +11,7 @@ import pytest
 from hub.model.checkpoint import default_checkpoint, load, save
 from shared.events import Embedding
 from shared.feature_space import EARWITNESS_SMALL, VGGISH
-from shared.messages import encode_event
+from shared.messages.event import encode_event
 from shared.mqtt.session import Connected, MqttSession
 from shared.mqtt.topics import SensorTopic
 from tests.factories import event

@@ -4,7 +4,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 
 from hub.store.codec import report_fields, report_of
-from shared.messages import SensorReport, ShedRange
+from shared.messages.sensor import SensorReport, ShedRange
 
 
 def test_a_report_is_read_as_it_was_written() -> None:

@@ -5,7 +5,7 @@ import pytest
 from hub.ingest.messages import Outcome
 from hub.ingest.quarantine import Quarantine
 from hub.store.events import EventStore
-from shared.messages import encode_event
+from shared.messages.event import encode_event
 from shared.mqtt.topics import SensorTopic
 from tests.factories import event
 from tests.hub.ingest.test_pipeline import pipeline

@@ -13,7 +13,7 @@ from hub.ingest.messages import Outcome
 from hub.store.dead_letters import DeadLetters, LetterKind, Limits
 from hub.store.events import EventStore
 from hub.store.rows import Rows
-from shared.messages import encode_event
+from shared.messages.event import encode_event
 from shared.mqtt.topics import SensorTopic
 from tests.factories import NOON, event
 from tests.hub.ingest.test_pipeline import message, pipeline

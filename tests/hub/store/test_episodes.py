@@ -28,7 +28,7 @@ from hub.store.events import EventStore
 from shared.errors import InvalidError
 from shared.events import EventId, Levels
 from shared.feature_space import VGGISH
-from shared.messages import AlertMessage
+from shared.messages.alert import AlertMessage
 from shared.taxonomy import CATEGORIES
 
 pytestmark = pytest.mark.redis

@@ -10,7 +10,7 @@ from hub.domain.records import ChangeRecord, WriteState
 from hub.store.dead_letters import HEAD_BYTES
 from hub.store.events import EventStore
 from shared.errors import InvalidError, UnavailableError
-from shared.messages import StateMessage
+from shared.messages.sensor import StateMessage
 from tests.factories import NOON, alert, stored
 
 pytestmark = pytest.mark.redis

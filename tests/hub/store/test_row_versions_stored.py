@@ -10,7 +10,7 @@ from pydantic_core import from_json, to_json
 from hub.store.episodes import EpisodeStore
 from hub.store.events import EventStore
 from hub.store.json_rows import VERSION
-from shared.messages import encode_event
+from shared.messages.event import encode_event
 from shared.mqtt.topics import SensorTopic
 from tests.factories import NOON, event
 from tests.hub.ingest.test_pipeline import pipeline

@@ -9,7 +9,7 @@ import pytest
 
 from hub.store.episodes import EpisodeStore
 from hub.store.events import EventStore
-from shared.messages import encode_event
+from shared.messages.event import encode_event
 from shared.mqtt.topics import SensorTopic
 from tests.factories import NOON, event
 from tests.hub.ingest.test_pipeline import pipeline

@@ -9,7 +9,7 @@ from hub.store import keys
 from hub.store.events import EventStore
 from hub.store.sensor_signals import SignalStats, SilenceThresholds, parse_signal_stats
 from shared.events import EventId, Levels
-from shared.messages import SensorReport, StateMessage
+from shared.messages.sensor import SensorReport, StateMessage
 from tests.factories import NOON, stored
 
 

@@ -12,7 +12,7 @@ from hub.store.audio_files import AudioFileStore
 from hub.store.event_queries import EventFilter, EventQueries
 from hub.store.events import EventStore
 from shared.events import Flac
-from shared.messages import encode_event
+from shared.messages.event import encode_event
 from shared.mqtt.topics import SensorTopic
 from tests.factories import NOON, event, stored
 from tests.hub.ingest.test_pipeline import pipeline

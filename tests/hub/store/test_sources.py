@@ -32,7 +32,7 @@ from hub.store.source_transaction import Drawer
 from hub.store.source_verdicts import SourceVerdicts
 from hub.store.sources import SourceStore
 from shared.feature_space import VGGISH
-from shared.messages import AlertMessage
+from shared.messages.alert import AlertMessage
 from tests.sources import DOG, MONDAY, conclude, retrieval, source_event
 
 pytestmark = pytest.mark.redis

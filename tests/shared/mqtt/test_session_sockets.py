@@ -179,4 +179,4 @@ def test_it_stops_at_any_moment(broker: FaultyBroker) -> None:
         link.start(owner_resends=number % 2 == 0)
         threading.Event().wait(number * 0.001)
         link.stop()
-        assert not link._worker._thread.is_alive()
+        assert not link._loop.worker._thread.is_alive()

@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.domain.recurrence import forecast as forecasts
-from hub.domain.recurrence.forecast import WEEK, Bools, Ints, backtest, forecast, next_window, rolling_any
+from hub.domain.recurrence.forecast import WEEK, Bools, Ints, forecast
+from hub.domain.recurrence.forecast_windows import backtest, next_window, rolling_any
 
 
 def weeks(n: int) -> Ints:

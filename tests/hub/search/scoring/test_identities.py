@@ -73,7 +73,7 @@ def test_a_checkpoint_without_an_identity_ranks_by_both_as_by_kind_and_not_by_so
     towers = scorer.embed(clips(VGGISH, 4))
     assert scorer.identity(towers).shape == (4, 0)
     assert scorer.cosines(towers[0], towers).tolist() == [0.0] * 4
-    assert scorer.same_source(np.ones(3)).tolist() == [0.0] * 3
+    assert scorer.identities.same_source(np.ones(3)).tolist() == [0.0] * 3
     matrices = scorer.score(towers[0], towers)
     kind, both = (scorer.rank(towers[0], towers, matrices, by) for by in (By.KIND, By.BOTH))
     assert kind.tolist() == both.tolist()
@@ -129,8 +129,8 @@ def test_the_best_by_each_are_those_of_an_exact_sort(name: str, by: By) -> None:
 def test_probabilities_are_those_of_the_checkpoints_curves() -> None:
     cosines = np.array([-0.2, 0.25, 0.75, 1.0])
     scorer = scorer_of("tagged")
-    np.testing.assert_array_equal(scorer.same_source(cosines), MATCH(cosines))
-    np.testing.assert_array_equal(scorer.same_source(cosines, match=False), PAIR(cosines))
+    np.testing.assert_array_equal(scorer.identities.same_source(cosines), MATCH(cosines))
+    np.testing.assert_array_equal(scorer.identities.same_source(cosines, match=False), PAIR(cosines))
 
 
 def test_the_fingerprint_covers_the_identity() -> None:

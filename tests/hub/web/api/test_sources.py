@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from hub.cli import app
 from hub.store import keys
-from shared.messages import AlertMessage
+from shared.messages.alert import AlertMessage
 from tests.running_hub import Demo
 from tests.server_processes import eventually
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from tests.hub.web.pages.browsing import page_of
 from tests.programs import program
 from tests.running_hub import Demo, demo
 
@@ -42,12 +43,5 @@ def screenshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def page(chromium: Browser, city: Demo) -> Iterator[Page]:
     """A desk's browser at the hub; what it complains of fails the test."""
-    context = chromium.new_context(base_url=city.url, viewport={"width": 1280, "height": 900})
-    opened = context.new_page()
-    complaints: list[str] = []
-    opened.on("console", lambda line: complaints.append(line.text) if line.type in {"error", "warning"} else None)
-    opened.on("pageerror", lambda error: complaints.append(str(error)))
-    opened.on("request", lambda asked: complaints.append(asked.url) if not asked.url.startswith(city.url) else None)
-    yield opened
-    context.close()
-    assert not complaints
+    with page_of(chromium, city) as opened:
+        yield opened

@@ -1,24 +1,21 @@
 """A person names a sound, sees it return live, and mutes it: in a real browser, at a real hub, over a real broker."""
 
-import json
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from shared.feature_space import Features
 from shared.synthetic_features import splice_clips
+from tests.hub.web.pages.browsing import assert_readable, every_display, got, page_of
 from tests.programs import program
 from tests.running_hub import Demo, demo, publish_event
 
 pytestmark = pytest.mark.browser
 
-SIZES = {"desk": (1280, 900), "phone": (390, 844)}
 LIVE_MS = 15_000
 
 
@@ -30,11 +27,6 @@ def street(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         yield running
 
 
-def got(street: Demo, path: str) -> dict[str, Any]:
-    with urllib.request.urlopen(f"{street.url}/api/v1/{path}", timeout=30) as answer:  # noqa: S310 - our own hub
-        return dict(json.load(answer))
-
-
 @pytest.fixture(scope="module")
 def example(street: Demo) -> dict[str, Any]:
     """The event with sound with the highest presence."""
@@ -44,14 +36,8 @@ def example(street: Demo) -> dict[str, Any]:
 
 @pytest.fixture
 def page(chromium: Browser, street: Demo) -> Iterator[Page]:
-    context = chromium.new_context(base_url=street.url, viewport={"width": 1280, "height": 900})
-    opened = context.new_page()
-    complaints: list[str] = []
-    opened.on("console", lambda line: complaints.append(line.text) if line.type in {"error", "warning"} else None)
-    opened.on("pageerror", lambda error: complaints.append(str(error)))
-    yield opened
-    context.close()
-    assert not complaints
+    with page_of(chromium, street) as opened:
+        yield opened
 
 
 def performance(street: Demo, event: str, seed: int) -> Features:
@@ -165,8 +151,7 @@ def test_a_name_that_is_taken_is_refused_in_words(chromium: Browser, street: Dem
     context.close()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", SIZES)
+@every_display
 @pytest.mark.parametrize("name", ["names", "event", "alert"])
 def test_pages_with_names_are_readable_for_everyone(
     chromium: Browser,
@@ -182,22 +167,4 @@ def test_pages_with_names_are_readable_for_everyone(
         "event": f"/events/{example['id']}",
         "alert": f"/alerts/{alerts_of(street, 'Bakery saw')[0]}",
     }
-    width, height = SIZES[size]
-    context = chromium.new_context(
-        base_url=street.url,
-        viewport={"width": width, "height": height},
-        color_scheme="dark" if scheme == "dark" else "light",
-        reduced_motion="reduce",
-        bypass_csp=True,  # for axe alone, which is put into the page
-    )
-    page = context.new_page()
-    page.goto(paths[name])
-    expect(page.locator("h1")).to_have_count(1)
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    found = Axe().run(page).response["violations"]
-    serious = [
-        f"{one['id']}: {one['nodes'][0]['html'][:200]}" for one in found if one["impact"] in {"serious", "critical"}
-    ]
-    page.screenshot(path=screenshots / f"named-{name}-{size}-{scheme}.png", full_page=True)
-    context.close()
-    assert not serious
+    assert_readable(chromium, street, paths[name], size, scheme, screenshots / f"named-{name}-{size}-{scheme}.png")

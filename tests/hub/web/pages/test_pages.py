@@ -1,30 +1,20 @@
 """What an inspector sees and does, in a real browser, at a desk and on a phone, by day and by night."""
 
-import json
 import os
-import urllib.request
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from shared.synthetic_features import splice_clips
 from shared.synthetic_scene import SoundCast, mix_scene
+from tests.hub.web.pages.browsing import assert_readable, every_display, got
 from tests.running_hub import Demo, publish_event
 
 pytestmark = pytest.mark.browser
-
-SIZES = {"desk": (1280, 900), "phone": (390, 844)}
-SCHEMES = ("light", "dark")
-
-
-def got(city: Demo, path: str) -> dict[str, Any]:
-    with urllib.request.urlopen(f"{city.url}/api/v1/{path}", timeout=30) as answer:  # noqa: S310 - our own hub
-        return dict(json.load(answer))
 
 
 @pytest.fixture(scope="session")
@@ -82,31 +72,12 @@ PAGES = (
 )
 
 
-@pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize("size", SIZES)
+@every_display
 @pytest.mark.parametrize("name", PAGES)
 def test_every_page_is_readable_for_everyone(
     chromium: Browser, city: Demo, paths: dict[str, str], screenshots: Path, name: str, size: str, scheme: str
 ) -> None:
-    width, height = SIZES[size]
-    context = chromium.new_context(
-        base_url=city.url,
-        viewport={"width": width, "height": height},
-        color_scheme="dark" if scheme == "dark" else "light",
-        reduced_motion="reduce",
-        bypass_csp=True,  # for axe alone, which is put into the page
-    )
-    page = context.new_page()
-    page.goto(paths[name])
-    expect(page.locator("h1")).to_have_count(1)
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    found = Axe().run(page).response["violations"]
-    serious = [
-        f"{one['id']}: {one['nodes'][0]['html'][:200]}" for one in found if one["impact"] in {"serious", "critical"}
-    ]
-    page.screenshot(path=screenshots / f"{name}-{size}-{scheme}.png", full_page=True)
-    context.close()
-    assert not serious
+    assert_readable(chromium, city, paths[name], size, scheme, screenshots / f"{name}-{size}-{scheme}.png")
 
 
 def test_the_first_page_states_what_happened_and_when_to_be_there(page: Page) -> None:

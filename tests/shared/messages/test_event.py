@@ -1,5 +1,3 @@
-import json
-
 import cbor2
 import pytest
 from hypothesis import given
@@ -7,19 +5,9 @@ from hypothesis import strategies as st
 
 from shared.errors import InvalidError
 from shared.events import Event
-from shared.messages import (
-    EVENT_CAP_BYTES,
-    STATE_CAP_BYTES,
-    AlertMessage,
-    MatchMessage,
-    StateMessage,
-    decode_event,
-    decode_json,
-    encode_event,
-    encode_json,
-)
+from shared.messages.event import EVENT_CAP_BYTES, decode_event, encode_event
 from shared.mqtt.topics import SensorTopic
-from tests.factories import NOON, alert, event, events, names
+from tests.factories import event, events
 
 
 @given(events)
@@ -90,47 +78,3 @@ def test_an_event_on_another_sensors_topic_is_refused() -> None:
     assert decode_event(encode_event(event()), own) == event()
     with pytest.raises(InvalidError, match="came on the topic of demo/street-2"):
         decode_event(encode_event(event()), SensorTopic("demo", "street-2", "event"))
-
-
-@given(names, names, names)
-def test_a_state_survives_the_wire(site: str, sensor: str, boot: str) -> None:
-    state = StateMessage(
-        site=site,
-        sensor=sensor,
-        boot=boot,
-        state="ready",
-        source="synthetic",
-        payload_format="flac",
-        software="1",
-        started_at=NOON,
-    )
-    assert decode_json(StateMessage, encode_json(state)) == state
-
-
-def test_an_alert_may_only_name_categories_of_the_taxonomy() -> None:
-    match = MatchMessage(event="a.b.1", site="s", sensor="a", captured_at=NOON, level=8, shared={"whale": 0.5})
-    with pytest.raises(ValueError, match="whale"):
-        AlertMessage(
-            event="a.b.0",
-            site="s",
-            sensor="a",
-            captured_at=NOON,
-            laeq=0,
-            lafmax=0,
-            level_unit="dB",
-            presence={},
-            matches=[match],
-        )
-
-
-def test_an_alert_of_an_earlier_hub_that_knew_no_sources_can_be_read() -> None:
-    stated = json.loads(encode_json(alert()))
-    for match in stated["matches"]:
-        del match["same_source"]
-    old = decode_json(AlertMessage, json.dumps(stated).encode())
-    assert [match.same_source for match in old.matches] == [None]
-
-
-def test_a_state_over_its_cap_is_refused() -> None:
-    with pytest.raises(InvalidError, match="over the cap"):
-        decode_json(StateMessage, b" " * (STATE_CAP_BYTES + 1))

@@ -12,7 +12,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from hub.domain.records import from_ms, to_ms
 from shared.errors import InvalidError
-from shared.messages import LAST, Instant, StateMessage, decode_event, decode_json, encode_event
+from shared.messages.codec import decode_json
+from shared.messages.event import decode_event, encode_event
+from shared.messages.fields import LAST, Instant
+from shared.messages.sensor import StateMessage
 from tests.factories import event
 
 DIGITS = int("9" * 400)

@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 import pytest
 from hypothesis import given
 
-from shared.event_edits import correct_time, mark_backlog, without_sound
 from shared.events import ClockStatus, Embedding, Event, Flac
-from shared.messages import decode_event, encode_event
+from shared.messages.event import decode_event, encode_event
+from shared.messages.event_edits import correct_time, mark_backlog, without_sound
 from tests.factories import event, events
 
 SOUND = Flac(b"fLaC" + bytes(100))

@@ -8,7 +8,7 @@ import pytest
 
 from shared.errors import InvalidError
 from shared.events import Calibration
-from shared.messages import decode_event, encode_event
+from shared.messages.event import decode_event, encode_event
 from tests.factories import NOON, event
 
 CALIBRATED = replace(event(), calibration=Calibration("2026-05-20-1f3c5a", NOON - timedelta(days=12)))
