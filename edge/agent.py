@@ -23,6 +23,7 @@ from typing import Final, Literal
 from edge.capture import Capture
 from edge.commands.remote_settings import RemoteSettings
 from edge.commands.service import CommandService
+from edge.event_times import TimeCorrectingPublisher
 from edge.extractor import open_extractor
 from edge.publisher import SpoolPublisher
 from edge.run_summary import RunSummary
@@ -90,14 +91,14 @@ class Agent:
             will=LastWill(self._topic, encode_json(self._announcer.state("lost"))),
             on_signal=self._inbox.put,
         )
+        self._capture = Capture(
+            settings, self._source, self._spool, self._boot, self._notify, extractor=self._extractor
+        )
         self._publisher = SpoolPublisher(
-            self._link,
+            TimeCorrectingPublisher(self._link, self._capture.clock, self._boot),
             self._spool,
             resend_window_s=settings.spool.resend_window_s,
             patience_s=settings.spool.hold_after_s,
-        )
-        self._capture = Capture(
-            settings, self._source, self._spool, self._boot, self._notify, extractor=self._extractor
         )
         self._stop_capture = threading.Event()
         self._failure: BaseException | None = None
@@ -207,7 +208,7 @@ class Agent:
         if self._commands is not None:
             self._commands.handle(signals, now_s)
         fill = self._spool.usage()
-        faults = (fill.aside, fill.lost, bool(self._capture.tally.failure))
+        faults = (fill.aside, fill.lost, bool(self._capture.tally.failure), self._capture.tally.clock_jumps)
         if faults != self._reported_faults or any(isinstance(signal, Connected) for signal in signals):
             self._reported_faults, self._report_due_s = faults, now_s
         if self._publisher.online and now_s >= self._report_due_s:
@@ -220,6 +221,7 @@ class Agent:
         if now_s >= self._purge_due_s:
             self._purge_due_s = now_s + PURGE_S
             self._publisher.purge(now_s)
+            self._publisher.expire(self._settings.spool.max_age_s, now_s)
 
     def _look_for_rivals(self, signals: list[MqttEvent]) -> None:
         """Detect another client with this name by its state message after this agent's own.

@@ -3,13 +3,15 @@
 import logging
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from threading import Event as Flag
 from typing import Final
 
 from edge.calibration.in_force import open_calibration
+from edge.capture_stats import CaptureStats
 from edge.clock import clock_at
+from edge.clock_history import ClockHistory
 from edge.commands.clip_request import ClipRequests
 from edge.encode import encode
 from edge.replay_clock import clip_start, next_due_s, stamp_played
@@ -19,9 +21,10 @@ from edge.sound_filter import open_sound_filter
 from edge.sources import AudioClip, Doubtful, EmbeddingClip, Source, UnreadableClip
 from edge.spool import Spool
 from shared.errors import InvalidError, OverloadedError, UnavailableError
-from shared.events import Event, EventId
+from shared.events import ClockStatus, Event, EventId
 from shared.extractor import FeatureExtractor
 from shared.levels.meter import LevelMeter
+from shared.messages.fields import Content
 from shared.mqtt.topics import SensorTopic
 
 log = logging.getLogger(__name__)
@@ -31,37 +34,6 @@ FULL_WAIT_S: Final = 0.2
 REOPEN_S: Final = 5.0
 """Seconds before a failed microphone is opened again; they double after each further failure."""
 REOPEN_CAP_S: Final = 60.0
-
-
-@dataclass(slots=True)
-class CaptureStats:
-    """Counters of the capture thread. Only that thread writes them.
-
-    Attributes:
-        captured: events put in the spool.
-        dropped: clips dropped because the spool was full or failed.
-        unreadable: clips that could not be read.
-        failures: failures of a live source, each followed by opening it again.
-        progress_s: monotonic time at which the capture loop last made progress: a clip, a failure, a full spool.
-        last_captured_s: time of the latest event put in the spool, in seconds since the epoch; 0 before the first.
-        highest_seq: latest assigned sequence number, also of a dropped event; -1 before the first.
-        failure: reason why a live source delivers nothing; empty while it delivers.
-        sound_over_budget: clips whose audio was left out because the bandwidth budget was used up.
-        features_over_budget: clips whose embedding was left out for this reason.
-        speech_removed_s: length of the clips whose audio was withheld because of speech, in seconds.
-    """
-
-    captured: int = 0
-    dropped: int = 0
-    unreadable: int = 0
-    failures: int = 0
-    progress_s: float = 0.0
-    last_captured_s: float = 0.0
-    highest_seq: int = -1
-    failure: str = ""
-    sound_over_budget: int = 0
-    features_over_budget: int = 0
-    speech_removed_s: float = 0.0
 
 
 class Capture:
@@ -78,6 +50,7 @@ class Capture:
     Attributes:
         tally: counters of this run.
         calibration: calibration and correction of this sensor.
+        clock: settings of the machine's clock during this run.
 
     Raises:
         InvalidError: the correction file is no correction, or the settings need a speech detector that is not
@@ -116,6 +89,7 @@ class Capture:
         self.tally = CaptureStats(progress_s=time.monotonic())
         self.calibration: Final = open_calibration(settings)
         self.clip_requests = ClipRequests()
+        self.clock: Final = ClockHistory()
 
     def run(self, stop: Flag) -> None:
         """Capture until the source ends, the limit is reached or `stop` is set.
@@ -196,7 +170,7 @@ class Capture:
                 item,
                 event_id,
                 captured_at=captured_at,
-                clock=clock_at(captured_at) if self._source.live else "unknown",
+                clock=self._observe_clock(item, captured_at),
                 backfilled=self._backfilled,
                 meter=self._meter_for(item),
                 calibration=self.calibration,
@@ -214,21 +188,36 @@ class Capture:
         for message in messages:
             self._put(*message, stop)
 
-    def _fit(self, events: Iterable[Event]) -> list[tuple[EventId, bytes]]:
-        """Return number the events to send, and return their messages as far as the bandwidth budget permits."""
-        messages: list[tuple[EventId, bytes]] = []
+    def _observe_clock(self, item: AudioClip | EmbeddingClip, captured_at: datetime) -> ClockStatus:
+        """Return the status of the clock that stamped a clip; `unknown` for a replay."""
+        if not self._source.live:
+            return "unknown"
+        status = clock_at(captured_at)
+        if not isinstance(item, AudioClip) or item.began_s is None:
+            return status
+        if self.clock.observe(captured_at, item.began_s, status, self.tally.highest_seq + 1):
+            self.tally.clock_jumps += 1
+            self._selection.drop_pre_roll()  # they would get numbers of clips after the jump
+            log.warning(
+                "the machine's clock was set to another time", extra={"at": str(captured_at), "clock": status}
+            )
+        return status
+
+    def _fit(self, events: Iterable[Event]) -> list[tuple[EventId, bytes, Content]]:
+        """Assign numbers to the events to send, and return their messages as far as the bandwidth budget permits."""
+        messages: list[tuple[EventId, bytes, Content]] = []
         for event in events:
             event_id = replace(event.id, seq=self.tally.highest_seq + 1 + len(messages))
-            payload = self._budget.fit(replace(event, id=event_id), time.monotonic())
-            if payload is not None:
-                messages.append((event_id, payload))
+            fitted = self._budget.fit(replace(event, id=event_id), time.monotonic())
+            if fitted is not None:
+                messages.append((event_id, *fitted))
         self.tally.sound_over_budget = self._budget.sound_left_out
         self.tally.features_over_budget = self._budget.features_left_out
         self.tally.speech_removed_s = 0.0 if self._sound is None else self._sound.speech_removed_s
         return messages
 
-    def _put(self, event_id: EventId, payload: bytes, stop: Flag) -> None:
-        if self._enqueue(str(event_id), payload, stop):
+    def _put(self, event_id: EventId, payload: bytes, content: Content, stop: Flag) -> None:
+        if self._enqueue(str(event_id), payload, content, stop):
             self.tally.highest_seq = event_id.seq
             self.tally.captured += 1
             self.tally.last_captured_s = time.time()
@@ -256,11 +245,11 @@ class Capture:
             return stamp_played(datetime.now(UTC))
         return clip_start(self._start, self._taken)
 
-    def _enqueue(self, event: str, payload: bytes, stop: Flag) -> bool:
+    def _enqueue(self, event: str, payload: bytes, content: Content, stop: Flag) -> bool:
         """Put an event in the spool; return False if a live source drops it or a stop ends a replay's wait."""
         while True:
             try:
-                evicted = self._spool.put(event, self._topic, payload, evict=self._source.live)
+                evicted = self._spool.put(event, self._topic, payload, evict=self._source.live, content=content)
             except (OverloadedError, UnavailableError) as error:
                 if not self._full:
                     self._full = True
@@ -272,7 +261,8 @@ class Capture:
                 if evicted:
                     self.tally.dropped += evicted
                     log.warning(
-                        "the spool is full: it dropped events that the broker cannot take", extra={"events": evicted}
+                        "the spool is full: it dropped events that the broker does not have",
+                        extra={"events": evicted},
                     )
                 return True
 

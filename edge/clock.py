@@ -1,19 +1,28 @@
 """The state of this machine's clock, and the range of capture times that an event may carry."""
 
+import time
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Final
 
+from edge.kernel_clock import kernel_clock_status
 from shared.events import EARLIEST, LATEST, ClockStatus
 
 PLAUSIBLE_FROM: Final = datetime(2025, 1, 1, tzinfo=UTC)
 """Earliest plausible time of a live clip; a clock that is earlier was never set."""
-_SYNCHRONISED: Final = Path("/run/systemd/timesync/synchronized")
+_CLOCK_OF_BOOT: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 def clock_status() -> ClockStatus:
-    """Return `synchronised` if systemd-timesyncd reports it, otherwise `unknown`."""
-    return "synchronised" if _SYNCHRONISED.exists() else "unknown"
+    """Return whether timesyncd, chrony or ntpd synchronises the clock; `unknown` without a report of the kernel."""
+    return kernel_clock_status()
+
+
+def elapsed_s() -> float:
+    """Return the time since the machine started, in seconds, with the time for which it was suspended.
+
+    It never jumps. The clock's time less this time changes only when the clock is set to another time.
+    """
+    return time.clock_gettime(_CLOCK_OF_BOOT)
 
 
 def clock_at(captured_at: datetime) -> ClockStatus:

@@ -64,6 +64,7 @@ COUNTERS: Final[tuple[tuple[str, str, Read], ...]] = (
         "Length of the clips whose audio was withheld because of speech",
         lambda of: of.tally.speech_removed_s,
     ),
+    ("clock_jumps", "Times that the machine's clock was set to another time", lambda of: of.tally.clock_jumps),
     ("spool_events_lost", "Events that a damaged spool lost", lambda of: of.spool.usage().lost),
 )
 """Name without `_total`, help text, and a function that reads the value."""
@@ -90,7 +91,7 @@ GAUGES: Final[tuple[tuple[str, str, Read], ...]] = (
     ),
     (
         "clock_synchronised",
-        "1 if systemd-timesyncd reports the clock as synchronised, 0 if unknown",
+        "1 if systemd-timesyncd, chrony or ntpd synchronises the clock, else 0",
         lambda _: clock_status() == "synchronised",
     ),
     (

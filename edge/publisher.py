@@ -1,18 +1,19 @@
 """Publish events from the spool to the broker. An event stays in the spool until its PUBACK.
 
-`InFlightWindow` (`edge.in_flight`) holds the rules: which rows are under way, what a PUBACK means, when to retry.
-`SpoolPublisher` connects it with the spool and the broker.
+`SpoolPublisher` connects the spool and the broker with the rules:
 
-1. New events are sent first. After a reconnection the recently acknowledged events are sent again, when no new event
-   waits. A broker that was killed loses acknowledged events that it had not written.
-2. An acknowledgement is kept in memory until the disk has it. A failing disk does not stop publishing.
-3. A message that the broker cannot take is set aside in the spool. A message that it refuses waits behind all others.
+1. `InFlightWindow` (`edge.in_flight`): which rows are under way, what a PUBACK means, when to retry.
+2. `SendQueue` (`edge.send_queue`): which rows are next. Live events are sent before the backlog, which is marked as
+   such in each message. The events acknowledged recently on an earlier connection are sent again, because a broker
+   that was killed loses acknowledged events that it had not written.
+3. `SpoolMarks` (`edge.spool_marks`): an acknowledgement is kept in memory until the disk has it. A failing disk does
+   not stop publishing.
+
+A message that the broker cannot take is set aside in the spool. A message that it refuses waits behind all others.
 """
 
 import logging
 from datetime import UTC, datetime
-from itertools import groupby
-from operator import itemgetter
 from typing import Final
 
 from edge.broker_protocol import MqttPublisher
@@ -20,24 +21,23 @@ from edge.connection_clock import ConnectedTime
 from edge.disk_guard import DiskGuard
 from edge.hub_availability import HubAvailability
 from edge.in_flight import Acked, InFlightWindow, Rejected
+from edge.send_queue import SendQueue
 from edge.spool import Spool
 from edge.spool_entries import ENDS_CONNECTIONS, TOO_LARGE, UNSENDABLE, SpoolEntry
+from edge.spool_marks import SpoolMarks
 from shared.errors import UnavailableError
 from shared.messages.event import EVENT_CONTENT_TYPE
+from shared.messages.event_edits import mark_backlog
 from shared.mqtt.session import FAILURE, NO_MATCHING_SUBSCRIBERS, SESSION_TAKEN_OVER, publish_bytes
 from shared.mqtt.signals import Acknowledged, Connected, Disconnected, MqttEvent, Received
 from shared.mqtt.topics import ALL_INTAKES
 
 log = logging.getLogger(__name__)
 
-REPEATS_IN_FLIGHT: Final = 4
-"""Most messages under way when a repeat is sent, so that a new event never waits behind many repeats."""
 TAKEN_OVER: Final = "taken_over"
 """Name of the spool's note with the time of the latest takeover of the session, for `check`."""
 CALM_S: Final = 600.0
 """A connection that lives this many seconds shows that no rival client ends the connections."""
-SECOND_CHANCE_S: Final = 600.0
-"""Seconds between retries of a message that was set aside because connections ended, when nothing else waits."""
 
 
 class SpoolPublisher:
@@ -74,14 +74,10 @@ class SpoolPublisher:
         self._hubs = HubAvailability(patience_s)
         self._time = ConnectedTime(spool.latest_stamp())
         self._maximum_packet: int | None = None
-        self._owed: dict[int, float] = {}
-        self._aside: dict[int, str] = {}
-        self._repeats: dict[int, None] = {}
-        self._refused: set[int] = set()
+        self._marks = SpoolMarks(spool)
+        self._queue = SendQueue(spool, self._marks, self._window)
         self._look_back = False
         self._look_aside = False
-        self._second_chance_s = 0.0
-        self._second_chance_row = -1
         self._disk = DiskGuard()
         self._rival = False
         self._up_since_s = 0.0
@@ -107,8 +103,8 @@ class SpoolPublisher:
     @property
     def drained(self) -> bool:
         """Return whether the broker has all readable events and repeats, except those that are set aside."""
-        repeating = self._look_back or bool(self._repeats)
-        settled = len(self._owed) + len(self._aside) + self._spool.unreadable()
+        repeating = self._look_back or bool(self._queue.repeats)
+        settled = len(self._marks) + self._spool.unreadable()
         return not repeating and self._spool.pending() <= settled
 
     def handle(self, signals: list[MqttEvent], now_s: float, wall_s: float) -> None:
@@ -129,7 +125,7 @@ class SpoolPublisher:
                     self._answered(mid, reason, now_s, wall_s)
                 case Received(topic=topic, payload=payload):
                     self._hubs.on_intake_message(topic, payload, now_s)
-        self._disk.attempt("acknowledge", self._keep_marks, now_s)
+        self._disk.attempt("acknowledge", self._marks.write, now_s)
         if self.taken_over > self._noted:
             self._noted = self.taken_over
             at = datetime.fromtimestamp(wall_s, UTC).isoformat(timespec="seconds")
@@ -147,6 +143,7 @@ class SpoolPublisher:
         held = self._hubs.should_hold(now_s)
         if held != self._held:
             self._held = held
+            self._queue.start_backlog()
             log.warning("no hub takes events; they stay in the spool" if held else "a hub takes events again")
         if not self._online:
             return 0
@@ -157,7 +154,7 @@ class SpoolPublisher:
         room = 0 if held else self._window.available(now_s)
         chosen: list[SpoolEntry] = []
         if room:
-            self._disk.attempt("read", lambda: chosen.extend(self._choose(room, now_s)), now_s)
+            self._disk.attempt("read", lambda: chosen.extend(self._queue.choose(room, now_s)), now_s)
         return self._send(chosen)
 
     def purge(self, now_s: float) -> int:
@@ -165,12 +162,21 @@ class SpoolPublisher:
         if not self._online or self._look_back:
             return 0
         before_s = self._time.now_s - self._resend_window_s
-        keep, purged = {*self._repeats, *self._window.rows.values()}, list[int]()
+        keep, purged = {*self._queue.repeats, *self._window.rows.values()}, list[int]()
         self._disk.attempt("purge", lambda: purged.append(self._spool.purge(before_s, keep)), now_s)
         return sum(purged)
 
+    def expire(self, max_age_s: float, now_s: float) -> int:
+        """Delete events that were in the spool for more than `max_age_s`; return their number."""
+        expired: list[int] = []
+        self._disk.attempt("expire", lambda: expired.append(self._spool.expire(max_age_s)), now_s)
+        if any(expired):
+            log.warning("events in the spool are too old and are dropped", extra={"events": sum(expired)})
+        return sum(expired)
+
     def _connected(self, signal: Connected, now_s: float) -> None:
         self._online = True
+        self._queue.start_backlog()
         self._up_since_s = now_s
         self._look_back = self._resend_window_s > 0
         self._look_aside = True
@@ -206,19 +212,18 @@ class SpoolPublisher:
             self._rival = False
         match self._window.on_puback(mid, reason, now_s):
             case Acked(row):
+                if self._warned:
+                    self._queue.start_backlog()
                 self._warned = False
-                self._refused.discard(row)
-                if row in self._repeats:  # the first acknowledgement counts
-                    del self._repeats[row]
-                else:
-                    self._owed[row] = stamp_s
+                if not self._queue.remove(row):  # the first acknowledgement counts
+                    self._marks.acknowledge(row, stamp_s)
                 self.published += 1
                 self.last_published_s = wall_s
                 self._outlet.settled()
             case Rejected(row, reason, wait_s):
                 no_hub = reason == NO_MATCHING_SUBSCRIBERS
                 if reason >= FAILURE:
-                    self._refused.add(row)
+                    self._queue.refuse(row)
                 log.log(
                     logging.DEBUG if self._warned else logging.WARNING,
                     "no hub is subscribed; events are kept" if no_hub else "broker refused an event; it is kept",
@@ -231,24 +236,8 @@ class SpoolPublisher:
             "the broker does not take an event; it is set aside in the spool",
             extra={"row": row, "reason": reason, **numbers},
         )
-        self._repeats.pop(row, None)
-        self._aside[row] = reason
-
-    def _keep_marks(self) -> None:
-        """Write to the spool which rows are acknowledged and which are set aside.
-
-        Raises:
-            UnavailableError: the disk does not take it.
-        """
-        for stamp_s, marks in groupby(list(self._owed.items()), key=itemgetter(1)):
-            rows = [row for row, _ in marks]
-            self._spool.acknowledge(rows, stamp_s)
-            for row in rows:
-                del self._owed[row]
-        while self._aside:
-            row, reason = next(iter(self._aside.items()))
-            self._spool.set_aside(row, reason)
-            del self._aside[row]
+        self._queue.remove(row)
+        self._marks.set_aside(row, reason)
 
     def _find_repeats(self) -> None:
         """After a reconnection, select the rows to send again.
@@ -258,12 +247,8 @@ class SpoolPublisher:
         Raises:
             UnavailableError: the disk cannot be read.
         """
-        since_s = self._time.now_s - self._resend_window_s
-        self._repeats |= dict.fromkeys(self._spool.acknowledged(since_s))
-        self._repeats |= dict.fromkeys(row for row, stamp_s in self._owed.items() if stamp_s >= since_s)
+        self._queue.add_repeats(self._time.now_s - self._resend_window_s)
         self._look_back = False
-        if self._repeats:
-            log.info("connected again; the latest events are sent again", extra={"events": len(self._repeats)})
 
     def _release(self) -> None:
         """After a reconnection, release rows that were too large for the broker and now fit.
@@ -275,57 +260,16 @@ class SpoolPublisher:
         self._spool.release(message.row for message in large if self._fits(message.topic, message.size_bytes))
         self._look_aside = False
 
-    def _choose(self, room: int, now_s: float) -> list[SpoolEntry]:
-        """Return the entries to send next: the suspect alone, else new, repeated, refused or set-aside ones.
-
-        Raises:
-            UnavailableError: the disk cannot be read.
-        """
-        if (suspect := self._window.suspect) is not None:
-            entries = self._spool.load([suspect])
-            if not entries:
-                self._window.acquit(suspect)
-            return entries
-        under_way = set(self._window.rows.values())
-        skip = under_way | self._owed.keys() | self._aside.keys()
-        fresh = self._spool.peek(room, skip=skip | self._refused)
-        if fresh:
-            return fresh
-        few = min(room, REPEATS_IN_FLIGHT - len(under_way))
-        if few > 0 and self._repeats:
-            rows = [row for row in self._repeats if row not in under_way | self._refused][:few]
-            entries = self._spool.load(rows)
-            for row in set(rows) - {entry.row for entry in entries}:  # evicted meanwhile
-                del self._repeats[row]
-            if entries:
-                return entries
-        if self._refused:
-            self._refused.clear()
-            return self._spool.peek(room, skip=skip)
-        if not under_way and now_s >= self._second_chance_s:
-            self._second_chance_s = now_s + SECOND_CHANCE_S
-            return self._second_chance()
-        return []
-
-    def _second_chance(self) -> list[SpoolEntry]:
-        """Release the next message that was set aside because connections ended; return it, if there is one."""
-        rows = [message.row for message in self._spool.all_aside() if message.reason == ENDS_CONNECTIONS]
-        row = next((row for row in rows if row > self._second_chance_row), next(iter(rows), None))
-        if row is None:
-            return []
-        self._second_chance_row = row
-        self._spool.release([row])
-        return self._spool.load([row])
-
     def _send(self, chosen: list[SpoolEntry]) -> int:
         sent = 0
         for entry in chosen:
-            if not self._fits(entry.topic, len(entry.payload)):
+            payload = mark_backlog(entry.payload) if self._queue.is_backlog(entry.row) else entry.payload
+            if not self._fits(entry.topic, len(payload)):
                 self._window.acquit(entry.row)
-                self._put_aside(entry.row, TOO_LARGE, size=len(entry.payload), limit=self._maximum_packet or 0)
+                self._put_aside(entry.row, TOO_LARGE, size=len(payload), limit=self._maximum_packet or 0)
                 continue
             try:
-                mid = self._outlet.publish(entry.topic, entry.payload, content_type=EVENT_CONTENT_TYPE)
+                mid = self._outlet.publish(entry.topic, payload, content_type=EVENT_CONTENT_TYPE)
             except UnavailableError:
                 break
             except ValueError:  # paho rejects the topic

@@ -12,6 +12,7 @@ from typing import Final
 from edge.settings import SendSettings
 from shared.events import Embedding, Event
 from shared.messages.event import encode_event
+from shared.messages.fields import Content
 
 HOUR_S: Final = 3_600.0
 DAY_S: Final = 86_400.0
@@ -56,6 +57,10 @@ class LoudClips:
         self._before.append(event)
         return []
 
+    def drop_pre_roll(self) -> None:
+        """Forget the clips before the next loud one."""
+        self._before.clear()
+
     def _is_loud(self, laeq: float) -> bool:
         absolute = self._rule.min_laeq
         if absolute is not None and laeq >= absolute:
@@ -95,22 +100,23 @@ class ByteBudget:
         self.sound_left_out = 0
         self.features_left_out = 0
 
-    def fit(self, event: Event, now_s: float) -> bytes | None:
-        """Return the message of an event, without audio if the budget requires it; None if it does not fit.
+    def fit(self, event: Event, now_s: float) -> tuple[bytes, Content] | None:
+        """Return the message of an event and its content, without audio if the budget requires it; None without room.
 
         Args:
             event: the event to send.
             now_s: monotonic time.
         """
         payload = encode_event(event)
-        if self._take("features" if event.audio is None else "sound", len(payload), now_s):
-            return payload
+        content: Content = "features" if event.audio is None else "sound"
+        if self._take(content, len(payload), now_s):
+            return payload, content
         self.sound_left_out += event.audio is not None
         if isinstance(event.body, Embedding):
             if event.sound is not None:
                 payload = encode_event(replace(event, sound=None))
                 if self._take("features", len(payload), now_s):
-                    return payload
+                    return payload, "features"
             self.features_left_out += 1
         return None
 
@@ -140,3 +146,7 @@ class Selection:
     def select(self, event: Event) -> list[Event]:
         """Take the next captured event; return the events to send now, in order of capture."""
         return self._loud.select(event) if self._what == "events" else [event]
+
+    def drop_pre_roll(self) -> None:
+        """Forget the clips before the next loud one."""
+        self._loud.drop_pre_roll()

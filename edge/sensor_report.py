@@ -6,15 +6,15 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Final, Literal
 
-from edge.capture import CaptureStats
+from edge.capture_stats import CaptureStats
 from edge.publisher import SpoolPublisher
 from edge.settings import EdgeSettings
 from edge.spool import Spool
 from edge.system_health import SystemHealth
-from shared.errors import InvalidError
+from shared.errors import InvalidError, UnavailableError
 from shared.events import EventId
 from shared.messages.codec import decode_json
-from shared.messages.sensor import SensorReport, StateMessage
+from shared.messages.sensor import SensorReport, ShedRange, StateMessage
 from shared.paths import printable
 
 REASON_CHARACTERS: Final = 200
@@ -100,7 +100,14 @@ class Announcer:
             sound_over_budget=tally.sound_over_budget,
             features_over_budget=tally.features_over_budget,
             speech_removed_s=tally.speech_removed_s,
+            shed=_shed(running.spool),
         )
+
+
+def _shed(spool: Spool) -> tuple[ShedRange, ...]:
+    with contextlib.suppress(UnavailableError):
+        return spool.shed_ranges()
+    return ()
 
 
 def previous_event(spool: Spool) -> EventId | None:

@@ -176,7 +176,13 @@ class SpoolSettings(SettingsGroup):
     max_bytes: int = Field(
         1024**3,
         ge=16 * 1024**2,
-        description="maximum bytes of kept events. When full, a replay waits and a microphone's clips are dropped",
+        description="maximum bytes of kept events. When full, a replay waits, and a microphone sheds audio, then"
+        " embeddings, then levels, the oldest first",
+    )
+    max_age_s: float = Field(
+        2_592_000.0,
+        ge=3_600,
+        description="drop events after this many seconds in the spool, in time for which the sensor ran",
     )
     resend_window_s: float = Field(
         60.0,

@@ -13,52 +13,55 @@ readable rows (`edge.spool_recovery`), also while the agent runs.
 import logging
 import sqlite3
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Final
 
+from edge.bounded_spool import PURGED_AT_ONCE, BoundedSpoolFile, Room
 from edge.spool_entries import SetAside, SpoolEntry, SpoolUsage
-from edge.spool_file import SpoolFile
+from edge.spool_shedding import PENDING
 from shared.errors import OverloadedError
+from shared.messages.fields import Content
 
 log = logging.getLogger(__name__)
 
-PURGED_AT_ONCE: Final = 16
 UNREADABLE_REST_S: Final = 60.0
 """Seconds for which a row that could not be read is skipped."""
 DISK_RESERVE_BYTES: Final = 1024**2
 """Bytes of the disk that a new event leaves free, to acknowledge and to delete others."""
 
 
-class Spool(SpoolFile):
+class Spool(BoundedSpoolFile):
     """A bounded queue on disk.
 
     Args:
         path: SQLite file; its folder is created.
         max_bytes: most payload bytes kept, acknowledged rows included.
+        clock: returns monotonic seconds. It measures the age of messages, so that a wrong clock sheds none; the time
+            for which the sensor is off does not count.
 
     Raises:
         UnavailableError: the file cannot be made or opened, or another process holds it.
     """
 
-    def __init__(self, path: Path, max_bytes: int) -> None:
-        super().__init__(path)
-        self._max_bytes = max_bytes
+    def __init__(self, path: Path, max_bytes: int, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(path, max_bytes, clock)
         self._unreadable: dict[int, float] = {}
         self._logged: set[int] = set()
 
-    def put(self, event: str, topic: str, payload: bytes, *, evict: bool = False) -> int:
+    def put(self, event: str, topic: str, payload: bytes, *, evict: bool = False, content: Content = "sound") -> int:
         """Add a message at the end; a repeat of an event id changes nothing.
 
         Args:
             event: id of the event.
             topic: topic to publish it on.
             payload: the message.
-            evict: when full, delete acknowledged rows, oldest first, and then those that are set aside; for sources
-                that cannot wait.
+            evict: when full, delete acknowledged rows, oldest first, then those that are set aside, and then shed
+                pending ones (`edge.spool_shedding`); for sources that cannot wait.
+            content: the most private part of the message.
 
         Returns:
-            The number of deleted rows that were set aside.
+            The number of deleted rows that the broker did not have.
 
         Raises:
             OverloadedError: the spool is full.
@@ -68,20 +71,23 @@ class Spool(SpoolFile):
         def work(db: sqlite3.Connection) -> int:
             if db.execute("SELECT 1 FROM clip WHERE event = ?", (event,)).fetchone():
                 return 0
-            evicted = self._evict(db, self._bytes + len(payload) - self._max_bytes) if evict else 0
-            if self._bytes + len(payload) > self._max_bytes:
+            made = self._make_room(db, event, payload, content) if evict else Room(0, payload, content)
+            if self._bytes + len(made.payload) > self._max_bytes:
                 raise OverloadedError(f"the spool {self._path} is full: {self._bytes} of {self._max_bytes} bytes")
-            row = db.execute("INSERT INTO clip (event, topic, payload) VALUES (?, ?, ?)", (event, topic, payload))
+            row = db.execute(
+                "INSERT INTO clip (event, topic, payload) VALUES (?, ?, ?)", (event, topic, made.payload)
+            )
             self._highest_row = max(self._highest_row, row.lastrowid or 0)
+            db.execute("INSERT INTO content VALUES (?, ?, ?)", (row.lastrowid, made.content, self._now_s()))
             db.execute("INSERT OR REPLACE INTO note VALUES ('newest', ?)", (event,))
-            self._bytes += len(payload)
+            self._bytes += len(made.payload)
             self._pending += 1
-            return evicted
+            return made.deleted
 
         return self._do(work, reserve_bytes=DISK_RESERVE_BYTES + 2 * len(payload))
 
-    def peek(self, limit: int, skip: Collection[int] = ()) -> list[SpoolEntry]:
-        """Return the oldest pending messages, in order, at most `limit`, without the rows in `skip`.
+    def peek(self, limit: int, skip: Collection[int] = (), after: int = 0) -> list[SpoolEntry]:
+        """Return the oldest pending messages after a row, in order, at most `limit`, without the rows in `skip`.
 
         A row that cannot be read is skipped for `UNREADABLE_REST_S`.
         """
@@ -90,11 +96,8 @@ class Spool(SpoolFile):
             now_s = time.monotonic()
             self._unreadable = {row: until_s for row, until_s in self._unreadable.items() if now_s < until_s}
             without = {*skip, *self._unreadable}
-            query = (
-                "SELECT row FROM clip WHERE NOT EXISTS (SELECT 1 FROM mark WHERE mark.row = clip.row)"
-                " ORDER BY row LIMIT ?"
-            )
-            rows = db.execute(query, (limit + len(without),)).fetchall()
+            query = f"SELECT row FROM clip WHERE row > ? AND {PENDING} ORDER BY row LIMIT ?"  # noqa: S608 - a constant
+            rows = db.execute(query, (after, limit + len(without))).fetchall()
             wanted = [row for (row,) in rows if row not in without][:limit]
             loaded = [entry for row in wanted if (entry := self._load(db, row)) is not None]
             readable = {entry.row for entry in loaded}
@@ -228,21 +231,3 @@ class Spool(SpoolFile):
             log.log(level, "a spooled event cannot be read; it is skipped", extra={"row": row, "reason": str(error)})
             return None
         return None if columns is None else SpoolEntry(*columns)
-
-    def _evict(self, db: sqlite3.Connection, need_bytes: int) -> int:
-        """Delete rows until `need_bytes` are free; return how many of them were set aside."""
-        if need_bytes <= 0:
-            return 0
-        chosen, freed_bytes, aside = [], 0, 0
-        for row, size, is_aside in db.execute(
-            "SELECT row, LENGTH(payload), reason IS NOT NULL AS aside FROM clip JOIN mark USING (row)"
-            " ORDER BY aside, row"
-        ).fetchall():
-            if freed_bytes >= need_bytes:
-                break
-            chosen.append((row, size))
-            freed_bytes += size
-            aside += is_aside
-        self._forget(db, chosen)
-        self._aside -= aside
-        return aside

@@ -58,6 +58,10 @@ class SpoolFile:
         with self._lock:
             return self._pending
 
+    def highest_row(self) -> int:
+        """Return the highest row number used so far; 0 before the first."""
+        return self._highest_row
+
     def close(self) -> None:
         """Release the file. The spool cannot be used afterwards."""
         with self._lock, _translated(self._path):
@@ -139,6 +143,7 @@ class SpoolFile:
         for row, size in rows:
             db.execute("DELETE FROM clip WHERE row = ?", (row,))
             db.execute("DELETE FROM mark WHERE row = ?", (row,))
+            db.execute("DELETE FROM content WHERE row = ?", (row,))
             self._bytes -= size
         return len(rows)
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from edge.spool_shedding import SHEDDING_SCHEMA
+
 log = logging.getLogger(__name__)
 
 SCHEMA: Final = """
@@ -78,7 +80,7 @@ def open_spool(path: Path) -> sqlite3.Connection:
     finish_move(path)
     db = _connect(path)
     try:
-        db.executescript(SCHEMA)
+        db.executescript(SCHEMA + SHEDDING_SCHEMA)
         if (verdict := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
             error = sqlite3.DatabaseError(verdict)
             error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
@@ -172,12 +174,17 @@ def _copy(old: sqlite3.Connection, new: sqlite3.Connection) -> tuple[int, int]:
         with contextlib.suppress(sqlite3.DatabaseError), new:  # without its mark the row is sent again
             mark = old.execute("SELECT row, acknowledged_at, reason FROM mark WHERE row = ?", (row,))
             new.executemany("INSERT INTO mark VALUES (?, ?, ?)", mark)
+        with contextlib.suppress(sqlite3.DatabaseError), new:  # without its content it is taken for audio
+            content = old.execute("SELECT row, content, spooled_at FROM content WHERE row = ?", (row,))
+            new.executemany("INSERT INTO content VALUES (?, ?, ?)", content)
     with contextlib.suppress(sqlite3.DatabaseError), new:  # never use a row number twice: PUBACKs refer to rows
         new.execute(
             "UPDATE sqlite_sequence SET seq = MAX(seq, ?) WHERE name = 'clip'", (max(known | guessed, default=0),)
         )
     with contextlib.suppress(sqlite3.DatabaseError), new:
         new.executemany("INSERT OR REPLACE INTO note VALUES (?, ?)", old.execute("SELECT name, value FROM note"))
+    with contextlib.suppress(sqlite3.DatabaseError), new:
+        new.executemany("INSERT INTO shed VALUES (?, ?, ?, ?, ?, ?, ?)", old.execute("SELECT * FROM shed"))
     return kept, lost
 
 

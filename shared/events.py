@@ -191,6 +191,7 @@ class Event:
         body: audio of the clip, or its embedding.
         calibration: what makes its levels sound pressure levels; None if the sensor was never calibrated, was
             calibrated by hand, or has an earlier version.
+        backlog: True if the event waited in the sensor's spool because the broker or the hubs did not take it.
         sound: audio of the clip next to its embedding; None if the sensor keeps it back.
 
     Raises:
@@ -207,6 +208,7 @@ class Event:
     backfilled: bool = False
     calibration: Calibration | None = None
     sound: Flac | None = None
+    backlog: bool = False
 
     def __post_init__(self) -> None:
         if self.sound is not None and not isinstance(self.body, Embedding):

@@ -20,7 +20,7 @@ import numpy as np
 from hub.sandbox.history import HistoryWriter
 from hub.sandbox.neighbourhood import HistoryClip
 from hub.settings import HubSettings
-from shared.messages.sensor import SensorReport, StateMessage
+from shared.messages.sensor import SensorReport, ShedRange, StateMessage
 from shared.synthetic_mixture import SourceInstance
 from shared.synthetic_scene import SoundCast
 from shared.taxonomy import CATEGORIES, COUNT
@@ -35,6 +35,7 @@ POSITIONS: Final = {
     "schanze/station": (53.5642, 9.9671),
     "schanze/school": (53.5611, 9.9655),
 }
+SHED: Final = (ShedRange(boot="boot", content="sound", reason="full", first_seq=200, last_seq=211, events=12),)
 PLACES: Final = (*POSITIONS, "schanze/roof")
 _CAST: Final = SoundCast.drawn(7)
 _TAKES: Final = 8
@@ -117,7 +118,7 @@ def _state(place: str, now: datetime) -> StateMessage:
         payload_format="flac",
         software="earwitness-edge",
         started_at=now,
-        report=SensorReport(at=now, waiting=5_431 * full, spool=0.97 * full, dropped=12 * full),
+        report=SensorReport(at=now, waiting=5_431 * full, spool=0.97 * full, dropped=12 * full, shed=SHED * full),
     )
 
 

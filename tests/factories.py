@@ -33,6 +33,7 @@ events = st.builds(
     clock=st.sampled_from(["synchronised", "unsynchronised", "unknown"]),
     backfilled=st.booleans(),
     calibration=st.none() | st.builds(Calibration, id=names, at=st.just(NOON)),
+    backlog=st.booleans(),
 )
 
 

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from edge.clock import elapsed_s
 from edge.sources.protocol import AudioClip, SourceItem
 from shared.audio import Waveform
 from shared.errors import UnavailableError
@@ -36,10 +37,14 @@ QUEUE_S: Final = 60.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Block:
-    """Samples (float32 [any]), the time at which the last of them arrived, UTC, and whether none was lost before."""
+    """Samples (float32 [any]), the time at which the last of them arrived, and whether none was lost before.
+
+    That time is in UTC, and in seconds since the machine started.
+    """
 
     samples: Waveform
     arrived_at: datetime
+    arrived_s: float
     continues: bool = True
 
 
@@ -59,7 +64,7 @@ class _Recorder:
     def keep(self, samples: Any, _frames: int, _time: Any, status: Any) -> None:  # noqa: ANN401 - untyped library
         """Take a block from PortAudio."""
         try:
-            self._blocks.put_nowait(_Block(np.array(samples[:, 0], dtype=np.float32), datetime.now(UTC)))
+            self._blocks.put_nowait(_Block(np.array(samples[:, 0], dtype=np.float32), datetime.now(UTC), elapsed_s()))
         except queue.Full:
             self._lost.set()
         if status.input_overflow:
@@ -161,8 +166,9 @@ class MicrophoneSource:
             clips = clipper.add(block.samples)
             held_s = clipper.held / self.rate_hz
             for number, clip in enumerate(clips):
-                began = block.arrived_at - timedelta(seconds=held_s + CLIP_S * (len(clips) - number))
-                yield AudioClip(clip, self.rate_hz, began, continues=continues)
+                age_s = held_s + CLIP_S * (len(clips) - number)
+                began, began_s = block.arrived_at - timedelta(seconds=age_s), block.arrived_s - age_s
+                yield AudioClip(clip, self.rate_hz, began, continues=continues, began_s=began_s)
                 continues = True
 
     def blocks(self, stop: Flag) -> Iterator[Waveform]:

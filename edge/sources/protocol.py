@@ -20,6 +20,8 @@ class AudioClip:
         captured_at: start of the clip (UTC) if the source is live; None if the agent stamps it.
         origin: recording of the clip and its position in it, for logs; None if it is not from a recording.
         continues: whether the clip follows the one before it without a gap.
+        began_s: start of the clip in seconds since the machine started (`edge.clock.elapsed_s`), measured together
+            with `captured_at`; None if the source is not live.
     """
 
     waveform: Waveform
@@ -27,6 +29,7 @@ class AudioClip:
     captured_at: datetime | None = None
     origin: str | None = None
     continues: bool = False
+    began_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

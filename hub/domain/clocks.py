@@ -70,6 +70,20 @@ def believed_at(
     return latest if behind and not sure else claimed
 
 
+def after_each_other(times: Sequence[datetime], last: datetime) -> list[datetime]:
+    """Return times of receipt that rise by at least a millisecond, so that events of one batch keep their order.
+
+    Args:
+        times: of receipt, in order of arrival.
+        last: the last time that was given before.
+    """
+    rising = []
+    for at in times:
+        last = max(at, last + timedelta(milliseconds=1))
+        rising.append(last)
+    return rising
+
+
 @dataclass(frozen=True, slots=True)
 class Doubts:
     """Reasons to doubt this hub's clock, in words; each is "" if there is none.

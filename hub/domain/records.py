@@ -11,7 +11,7 @@ import numpy.typing as npt
 from shared.events import Calibration, ClockStatus, EventId, Levels
 from shared.feature_space import Features
 from shared.messages.fields import LATEST
-from shared.messages.sensor import SensorHealth
+from shared.messages.sensor import SensorHealth, ShedRange
 
 
 class WriteState(Enum):
@@ -56,6 +56,7 @@ class StoredEvent:
         backfilled: whether it is a replay of an old recording.
         rate_hz: sample rate of the capture in Hz; 0 of events that earlier hubs archived.
         calibration: of the sensor, as it reported it; None without one, and of events that earlier hubs archived.
+        backlog: whether it waited in its sensor's spool because the broker or the hubs did not take it.
     """
 
     id: EventId
@@ -73,6 +74,7 @@ class StoredEvent:
     backfilled: bool = False
     rate_hz: int = 0
     calibration: Calibration | None = None
+    backlog: bool = False
 
     @property
     def site(self) -> str:
@@ -110,6 +112,7 @@ class StoredReport:
         taken_over: how often since then another client with its name ended its connection.
         source_failure: why its source delivers nothing; empty while it delivers.
         health: of its machine; None if it sent none.
+        shed: what its spool shed, by ranges of sequence numbers, the latest last.
     """
 
     at: datetime
@@ -122,6 +125,7 @@ class StoredReport:
     taken_over: int = 0
     source_failure: str = ""
     health: SensorHealth | None = None
+    shed: tuple[ShedRange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

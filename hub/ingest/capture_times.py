@@ -1,9 +1,9 @@
 """The times at which events were captured, by the clocks of sensors and hub; the rules are in `hub.domain.clocks`."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
-from hub.domain.clocks import Doubts, believed_at
+from hub.domain.clocks import Doubts, after_each_other, believed_at
 from hub.store.sensors import SensorStore
 from shared.events import Event
 
@@ -25,6 +25,7 @@ class CaptureTimes:
         self._tolerance = tolerance
         self._doubts = doubts
         self.now = now
+        self._last_receipt = datetime.min.replace(tzinfo=UTC)
 
     def offset_s(self, reported_at: datetime, waited_s: float | None) -> float | None:
         """Return how far a sensor's clock is ahead when its report is received, in seconds.
@@ -41,7 +42,10 @@ class CaptureTimes:
         return (reported_at - self.now()).total_seconds() + waited_s
 
     def believed(self, events: Sequence[Event], received_at: datetime) -> list[datetime]:
-        """Return the times at which events are taken to have been captured; see `hub.domain.clocks`."""
+        """Return the times at which events are taken to have been captured; see `hub.domain.clocks`.
+
+        Events that take the time of their receipt keep their order.
+        """
         late = {
             event.place
             for event in events
@@ -55,4 +59,9 @@ class CaptureTimes:
             read = skews.get(event.place)
             return read.skew_s if read is not None and read.boot == event.id.boot else None
 
-        return [believed_at(event, received_at, self._tolerance, skew_s(event), trusted=trusted) for event in events]
+        times = [believed_at(event, received_at, self._tolerance, skew_s(event), trusted=trusted) for event in events]
+        retimed = [number for number, event in enumerate(events) if times[number] != event.captured_at]
+        rising = after_each_other([times[number] for number in retimed], self._last_receipt)
+        for number, at in zip(retimed, rising, strict=True):
+            times[number] = self._last_receipt = at
+        return times

@@ -95,4 +95,5 @@ class EventRecorder:
             backfilled=event.backfilled,
             rate_hz=event.rate_hz,
             calibration=event.calibration,
+            backlog=event.backlog,
         )

@@ -64,6 +64,12 @@ class SensorMetrics(MetricGroup):
         self.sensor_dropped = self._listed(
             "sensor_clips_dropped", "Clips that a sensor dropped because its spool was full", *SENSOR, counter=True
         )
+        self.sensor_shed = self._listed(
+            "sensor_spool_shed_events",
+            "Events of which a sensor's spool shed audio, embedding or levels, in the ranges of its last report",
+            *SENSOR,
+            "content",
+        )
         self.sensor_certificate_end = self._listed(
             "sensor_certificate_expiry_timestamp_seconds", "Expiry time of a sensor's certificate", *SENSOR
         )

@@ -19,6 +19,7 @@ from hub.store import keys
 from hub.store.client import raises_unavailable
 from hub.store.events import EventStore
 from hub.store.sensor_signals import NOTHING, SignalStats, parse_signal_stats
+from shared.messages.fields import CONTENTS
 
 _LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -137,6 +138,13 @@ class SensorProbe:
         metrics.sensor_waiting.replace_all({labels: float(report.waiting) for labels, report in connected.items()})
         metrics.sensor_spool.replace_all({labels: report.spool for labels, report in connected.items()})
         metrics.sensor_dropped.replace_all({labels: float(report.dropped) for labels, report in last.items()})
+        metrics.sensor_shed.replace_all(
+            {
+                (*labels, content): float(sum(shed.events for shed in report.shed if shed.content == content))
+                for labels, report in last.items()
+                for content in CONTENTS
+            }
+        )
         metrics.sensor_certificate_end.replace_all(
             {labels: report.certificate_end.timestamp() for labels, report in last.items() if report.certificate_end}
         )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Final, get_args
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from hub.domain.records import (
     ClockReading,
@@ -22,7 +23,7 @@ from hub.store.level_details import level_fields
 from shared.errors import InvalidError
 from shared.events import Calibration, ClockStatus, EventId, Levels
 from shared.feature_space import get_space
-from shared.messages.sensor import SensorHealth, SensorReport
+from shared.messages.sensor import SensorHealth, SensorReport, ShedRange
 from shared.taxonomy import CATEGORIES
 
 FIELDS: Final = (
@@ -44,10 +45,12 @@ FIELDS: Final = (
     "rate_hz",
     "calibration",
     "calibrated_ms",
+    "backlog",
 )
 """Fields of an event's hash, in the order of `from_redis_hash`; an event may lack those from `towers` on."""
 _NEEDED: Final = FIELDS.index("towers")
 _CLOCKS: Final[tuple[ClockStatus, ...]] = get_args(ClockStatus)
+_SHED: Final = TypeAdapter(tuple[ShedRange, ...])
 
 
 def to_redis_hash(event: StoredEvent) -> dict[str, str | bytes]:
@@ -77,6 +80,8 @@ def to_redis_hash(event: StoredEvent) -> dict[str, str | bytes]:
         fields["calibrated_ms"] = str(to_ms(event.calibration.at))
     if event.levels.details is not None:
         fields |= level_fields(event.levels.details)
+    if event.backlog:
+        fields["backlog"] = "1"
     return fields
 
 
@@ -89,7 +94,8 @@ def from_redis_hash(key: str, row: Sequence[bytes | None]) -> StoredEvent | None
     """
     if row[0] is None:
         return None
-    needed, (towers, claimed, clock, backfilled, rate, calibration, calibrated) = row[:_NEEDED], row[_NEEDED:]
+    needed, rest = row[:_NEEDED], row[_NEEDED:]
+    towers, claimed, clock, backfilled, rate, calibration, calibrated, backlog = rest
     values = [value for value in needed if value is not None]
     if len(values) != len(needed):
         raise InvalidError(f"event {key} is archived without {FIELDS[needed.index(None)]}")
@@ -113,6 +119,7 @@ def from_redis_hash(key: str, row: Sequence[bytes | None]) -> StoredEvent | None
         backfilled=backfilled == b"1",
         rate_hz=int(rate or 0),
         calibration=Calibration(calibration.decode(), from_ms(calibrated)) if calibration and calibrated else None,
+        backlog=backlog == b"1",
     )
 
 
@@ -175,6 +182,7 @@ def report_fields(report: SensorReport) -> dict[str, str | int | float]:
         "taken_over": report.taken_over,
         "source_failure": report.source_failure or "",
         "health": "" if report.health is None else report.health.model_dump_json(),
+        "shed": _SHED.dump_json(report.shed).decode(),
     }
 
 
@@ -199,6 +207,7 @@ def report_of(row: dict[bytes, bytes]) -> StoredReport | None:
         taken_over=int(row.get(b"taken_over", 0)),
         source_failure=row.get(b"source_failure", b"").decode(),
         health=SensorHealth.model_validate_json(health) if (health := row.get(b"health")) else None,
+        shed=_SHED.validate_json(row.get(b"shed") or b"[]"),
     )
     return StoredReport(
         at=report.at,
@@ -211,4 +220,5 @@ def report_of(row: dict[bytes, bytes]) -> StoredReport | None:
         taken_over=report.taken_over,
         source_failure=report.source_failure or "",
         health=report.health,
+        shed=report.shed,
     )

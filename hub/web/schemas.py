@@ -50,6 +50,7 @@ class EventView(BaseModel):
                 "clock": "synchronised",
                 "claimed_at": None,
                 "backfilled": False,
+                "backlog": False,
                 "space": "earwitness-small-u8/1",
                 "presence": {**dict.fromkeys(CATEGORIES, 0.02), "powered-saw": 0.94},
                 "audio": True,
@@ -83,6 +84,7 @@ class EventView(BaseModel):
         description="capture time by the sensor's clock, if implausible; `captured_at` is then the time of receipt"
     )
     backfilled: bool = Field(description="whether it is a replay of an old recording")
+    backlog: bool = Field(description="whether it waited in the sensor's spool until broker and hubs took it")
     space: str
     presence: dict[str, Probability]
     audio: bool = Field(description="whether its audio was kept")
@@ -219,6 +221,7 @@ def event_view(event: StoredEvent, sound: NamedSound | None = None, details: Lev
         clock=event.clock,
         claimed_at=event.claimed_at,
         backfilled=event.backfilled,
+        backlog=event.backlog,
         space=event.space,
         presence=presence_of(event),
         audio=bool(event.clip),

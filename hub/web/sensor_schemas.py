@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 
 from hub.domain.records import Sensor, StoredEvent
 from shared.events import LevelUnit
-from shared.messages.sensor import SensorHealth
+from shared.messages.sensor import SensorHealth, ShedRange
 
 
 class ReportView(BaseModel):
@@ -23,6 +23,9 @@ class ReportView(BaseModel):
     taken_over: int = Field(description="times since then that another client with its name ended its connection")
     source_failure: str = Field(description="why its source delivers nothing; empty while it delivers")
     health: SensorHealth | None = Field(description="health of its machine; null if the sensor does not report it")
+    shed: tuple[ShedRange, ...] = Field(
+        description="what its spool shed, by ranges of sequence numbers, the latest last"
+    )
 
 
 class SensorView(BaseModel):

@@ -9,7 +9,7 @@ increments `codec.VERSION`. A program rejects messages with a version that it do
 
 1. `fields`: the bounded types of fields.
 2. `codec`: the base of all messages, and JSON.
-3. `event`: events of sensors, in CBOR.
+3. `event`: events of sensors, in CBOR; `event_edits`: changes of single fields of an encoded one.
 4. `sensor`: the state of a sensor.
 5. `alert`: alerts of a hub.
 """

@@ -57,7 +57,8 @@ class EventMessage(Message):
 
     Exactly one of `flac` and `embedding` is given; `space` is the id of the embedding's feature space. `sound` is the
     FLAC audio next to an embedding: the hub keeps it for playback and does not embed it. `calibration` is the id of
-    the sensor's calibration and `calibrated_at` its time; both are missing if there is none.
+    the sensor's calibration and `calibrated_at` its time; both are missing if there is none. `backlog` is true if the
+    event waited in the sensor's spool because the broker or the hubs did not take it.
     """
 
     version: Literal[1] = VERSION
@@ -80,6 +81,7 @@ class EventMessage(Message):
     space: str | None = Field(default=None, max_length=64)
     embedding: bytes | None = Field(default=None, max_length=65_536, strict=True)
     sound: bytes | None = Field(default=None, min_length=4, strict=True)
+    backlog: bool = False
 
     @model_validator(mode="after")
     def _one_body(self) -> "EventMessage":
@@ -111,6 +113,8 @@ def encode_event(event: Event) -> bytes:
         body |= {"calibration": event.calibration.id, "calibrated_at": at}
     if event.sound is not None:
         body["sound"] = event.sound.data
+    if event.backlog:
+        body["backlog"] = True
     return cbor2.dumps(
         {
             "version": VERSION,
@@ -162,6 +166,7 @@ def decode_event(payload: bytes, topic: SensorTopic | None = None) -> Event:
         body=_body(message),
         calibration=_calibration(message),
         sound=None if message.sound is None else Flac(message.sound),
+        backlog=message.backlog,
     )
 
 

@@ -1,7 +1,7 @@
 """The types of the fields of messages: every number and text is bounded, and every time is in UTC."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, AwareDatetime, Field
 
@@ -47,3 +47,7 @@ CategoryName = Annotated[str, Field(max_length=64)]
 NamePattern = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Content = Literal["sound", "features", "levels"]
+"""The most private part of a message: audio, an embedding, or levels alone."""
+CONTENTS: Final[tuple[Content, ...]] = ("sound", "features", "levels")
+"""What a full spool sheds, first to last."""

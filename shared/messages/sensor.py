@@ -6,7 +6,7 @@ from pydantic import Field
 
 from shared.events import ClockStatus
 from shared.messages.codec import VERSION, Message
-from shared.messages.fields import Count, EndTime, Instant, NamePattern, Share
+from shared.messages.fields import Content, Count, EndTime, Instant, NamePattern, Share
 
 STATE_EXPIRY_S: Final = 315_360_000
 """Message expiry of a sensor's state in seconds: ten years. A broker that forwards a message subtracts the time for
@@ -34,6 +34,21 @@ class SensorHealth(Message):
     clock: ClockStatus | None = None
 
 
+class ShedRange(Message):
+    """Events of one boot that a sensor's spool shed, by sequence number.
+
+    `content` is what was shed: `sound` (the embedding is kept, unless the event had none), `features` or `levels`.
+    `reason` is `full` (the spool had no room) or `age`. `events` is their number in the range.
+    """
+
+    boot: NamePattern
+    content: Content
+    reason: Literal["full", "age"]
+    first_seq: Count
+    last_seq: Count
+    events: Count
+
+
 class SensorReport(Message):
     """State of a sensor's spool, source and connection at the time `at`.
 
@@ -50,7 +65,7 @@ class SensorReport(Message):
 
     `sound_over_budget` and `features_over_budget` count clips whose sound or embedding was left out because the
     bandwidth budget was used up. `speech_removed_s` is the length of the clips whose sound was withheld because of
-    speech, in seconds. All three count since the start.
+    speech, in seconds. All three count since the start. `shed` lists what the spool shed, the latest last.
     """
 
     at: Instant
@@ -70,6 +85,7 @@ class SensorReport(Message):
     features_over_budget: Count = 0
     speech_removed_s: float = Field(default=0.0, ge=0.0)
     health: SensorHealth | None = None
+    shed: tuple[ShedRange, ...] = Field(default=(), max_length=64)
 
 
 class StateMessage(Message):

@@ -71,10 +71,10 @@ class Line:
 @pytest.mark.parametrize("message_s", [1.0, 2.0])
 @pytest.mark.parametrize("resend_window_s", [60.0, 600.0])
 def test_connections_of_forty_seconds_deliver_every_clip_soon(
-    tmp_path: Path, message_s: float, resend_window_s: float
+    memory_folder: Path, message_s: float, resend_window_s: float
 ) -> None:
     """The line carries ten (five) times what is recorded, and is away for 3 s after every 40."""
-    spool = Spool(tmp_path / "s.db", 10**8)
+    spool = Spool(memory_folder / "s.db", 10**8)
     line = Line(message_s)
     publisher = SpoolPublisher(line, spool, resend_window_s=resend_window_s, patience_s=60.0)
     captured: dict[bytes, float] = {}
@@ -107,8 +107,8 @@ def test_connections_of_forty_seconds_deliver_every_clip_soon(
     spool.close()
 
 
-def test_nothing_is_purged_while_the_broker_is_away(tmp_path: Path) -> None:
-    spool = Spool(tmp_path / "s.db", 10**8)
+def test_nothing_is_purged_while_the_broker_is_away(memory_folder: Path) -> None:
+    spool = Spool(memory_folder / "s.db", 10**8)
     line = Line(0.0)
     publisher = SpoolPublisher(line, spool, resend_window_s=60.0, patience_s=60.0)
     line.up = True
@@ -134,8 +134,8 @@ def test_nothing_is_purged_while_the_broker_is_away(tmp_path: Path) -> None:
     spool.close()
 
 
-def test_a_clock_that_goes_back_sends_nothing_again(tmp_path: Path) -> None:
-    spool = Spool(tmp_path / "s.db", 10**8)
+def test_a_clock_that_goes_back_sends_nothing_again(memory_folder: Path) -> None:
+    spool = Spool(memory_folder / "s.db", 10**8)
     line = Line(0.0)
     publisher = SpoolPublisher(line, spool, resend_window_s=60.0, patience_s=60.0)
     wall_s, line.up = 2e9, True

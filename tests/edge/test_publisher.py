@@ -142,7 +142,7 @@ def test_what_no_hub_takes_stays_in_the_spool_until_one_does(spool: Spool) -> No
     assert publisher.publish_pending(59.0) == 2, "a restart is left to the broker"
     spool.put("c", "t", b"c")
     assert publisher.publish_pending(60.0) == 0
-    publisher.handle([intake_message("one", INTAKE_OPEN)], 61.0, 61.0)
+    publisher.handle([intake_message("one", INTAKE_OPEN), broker.answer(1, SUCCESS)], 61.0, 61.0)
     assert publisher.publish_pending(61.0) == 1
 
 

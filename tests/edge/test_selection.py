@@ -86,20 +86,21 @@ def test_no_hour_exceeds_its_budget_and_sound_leaves_room_for_the_rest(
     for seq, (gap_s, with_sound) in enumerate(clips):
         now_s += gap_s
         hour = int(now_s // HOUR_S)
-        payload = budget.fit(event(seq, sound=SOUND if with_sound else None), now_s)
-        if payload is None:
+        fitted = budget.fit(event(seq, sound=SOUND if with_sound else None), now_s)
+        if fitted is None:
             assert used.get(hour, 0) + 10_000 > BUDGET_SHARE["features"] * most
             continue
+        payload, content = fitted
+        assert (decode_event(payload).sound is None) == (content == "features")
         used[hour] = used.get(hour, 0) + len(payload)
-        share = BUDGET_SHARE["features" if decode_event(payload).sound is None else "sound"]
-        assert used[hour] <= share * most
+        assert used[hour] <= BUDGET_SHARE[content] * most
     assert budget.sound_left_out <= sum(with_sound for _, with_sound in clips)
 
 
 def test_sound_is_left_out_before_features_and_both_are_counted() -> None:
     budget = ByteBudget(100_000, 100_000_000, now_s=0.0)
     bodies = [budget.fit(event(seq, sound=SOUND), 0.0) for seq in range(60)]
-    kinds = ["none" if b is None else "features" if decode_event(b).sound is None else "sound" for b in bodies]
+    kinds = ["none" if body is None else body[1] for body in bodies]
     assert kinds == sorted(kinds, key=["sound", "features", "none"].index)
     assert set(kinds) == {"sound", "features", "none"}
     assert budget.sound_left_out == 60 - kinds.count("sound")
@@ -116,9 +117,9 @@ def test_a_clip_that_is_audio_alone_is_left_out_as_a_whole() -> None:
 
 def test_without_a_budget_nothing_changes() -> None:
     budget = ByteBudget(None, None, now_s=0.0)
-    payload = budget.fit(event(0, sound=SOUND), 0.0)
-    assert payload is not None
-    assert decode_event(payload) == event(0, sound=SOUND)
+    fitted = budget.fit(event(0, sound=SOUND), 0.0)
+    assert fitted is not None
+    assert decode_event(fitted[0]) == event(0, sound=SOUND)
 
 
 @pytest.mark.parametrize("what", get_args(SendSettings.model_fields["what"].annotation))

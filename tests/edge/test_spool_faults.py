@@ -3,6 +3,7 @@
 import sqlite3
 import struct
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,8 @@ PAGE = 4_096
 
 
 @pytest.fixture
-def spool(tmp_path: Path) -> Iterator[Spool]:
-    made = Spool(tmp_path / "s.db", CAP)
+def spool(memory_folder: Path) -> Iterator[Spool]:
+    made = Spool(memory_folder / "s.db", CAP)
     yield made
     made.close()
 
@@ -66,7 +67,7 @@ def test_a_full_disk_keeps_publishing_and_acknowledgements_wait_in_memory(spool:
     broker.up = True
     publisher = SpoolPublisher(broker, spool, resend_window_s=60.0, patience_s=60.0)
     publisher.handle([Connected(session_present=True, epoch=1)], 0.0, 0.0)
-    for now_s in range(100):
+    for now_s in range(400):
         publisher.publish_pending(float(now_s))
         answers = [broker.answer(mid, 0) for mid in sorted(broker.under_way)]
         publisher.handle(answers, float(now_s), 0.0)
@@ -84,7 +85,7 @@ def test_acknowledgements_reach_the_disk_once_it_takes_them_and_nothing_is_sent_
     publisher = SpoolPublisher(broker, spool, resend_window_s=60.0, patience_s=60.0)
     publisher.handle([Connected(session_present=True, epoch=1)], 0.0, 0.0)
     spool._db.execute("PRAGMA query_only = ON")  # SQLite reads, and refuses to write
-    for now_s in range(10):
+    for now_s in range(30):
         publisher.publish_pending(float(now_s))
         publisher.handle([broker.answer(mid, 0) for mid in sorted(broker.under_way)], float(now_s), 0.0)
         assert publisher.purge(float(now_s)) == 0
@@ -92,7 +93,7 @@ def test_acknowledgements_reach_the_disk_once_it_takes_them_and_nothing_is_sent_
     assert spool.pending() == 40
     assert publisher.drained
     spool._db.execute("PRAGMA query_only = OFF")
-    publisher.handle([], 20.0, 0.0)
+    publisher.handle([], 40.0, 0.0)
     assert spool.pending() == 0
 
 
@@ -124,8 +125,8 @@ def leaves(path: Path, table: str) -> list[int]:
 
 
 @pytest.mark.parametrize("where", [0, 1, 10, -1])
-def test_one_damaged_page_costs_the_rows_on_it_and_no_others(tmp_path: Path, where: int) -> None:
-    path = tmp_path / "s.db"
+def test_one_damaged_page_costs_the_rows_on_it_and_no_others(memory_folder: Path, where: int) -> None:
+    path = memory_folder / "s.db"
     first = Spool(path, CAP)
     for number in range(350):
         first.put(f"e{number}", "t", bytes([number % 256]) * 9_000)
@@ -146,14 +147,14 @@ def test_one_damaged_page_costs_the_rows_on_it_and_no_others(tmp_path: Path, whe
     second.put("new", "t", b"")
     assert second.peek(1_000)[-1].row == 351, "numbers go on"
     second.close()
-    assert (tmp_path / "s.db.damaged-1").exists()
+    assert (memory_folder / "s.db.damaged-1").exists()
     third = Spool(path, CAP)
     assert third.usage().lost == 0
     third.close()
 
 
-def test_damage_to_the_index_of_events_costs_no_row(tmp_path: Path) -> None:
-    path = tmp_path / "s.db"
+def test_damage_to_the_index_of_events_costs_no_row(memory_folder: Path) -> None:
+    path = memory_folder / "s.db"
     first = Spool(path, CAP)
     for number in range(350):
         first.put(f"event-with-a-rather-long-name-{number}", "t", bytes(100))
@@ -168,15 +169,53 @@ def test_damage_to_the_index_of_events_costs_no_row(tmp_path: Path) -> None:
     second.close()
 
 
-def test_a_page_damaged_while_the_agent_runs_costs_the_rows_on_it(tmp_path: Path) -> None:
-    path = tmp_path / "s.db"
+@pytest.mark.parametrize("table", ["content", "shed", "mark"])
+def test_damage_to_what_is_known_of_rows_costs_no_row(memory_folder: Path, table: str) -> None:
+    path = memory_folder / "s.db"
+    first = Spool(path, 40 * 100)
+    for number in range(42):
+        first.put(f"s.n.boot.{number}", "t", bytes(100), evict=True, content="features")
+    first.acknowledge([first.peek(1)[0].row], now_s=7.0)
+    assert [shed.events for shed in first.shed_ranges()] == [2]
+    first.close()
+    damage(path, [leaves(path, table)[0]])
+    second = Spool(path, 40 * 100)
+    kept = {*names(second), *(one.event for one in second.load(second.acknowledged(0.0)))}
+    assert kept == {f"s.n.boot.{number}" for number in range(2, 42)}
+    assert (second.usage().lost, second.pending()) == (0, 40 if table == "mark" else 39)
+    assert [shed.events for shed in second.shed_ranges()] == ([] if table == "shed" else [2])
+    assert second.put("s.n.boot.42", "t", bytes(100), evict=True, content="features") == int(table == "mark")
+    second.close()
+
+
+def test_a_disk_that_becomes_read_only_keeps_publishing_and_reporting(spool: Spool) -> None:
+    for number in range(10):
+        spool.put(f"s.n.boot.{number}", "t", str(number).encode())
+    broker = Broker()
+    broker.up = True
+    publisher = SpoolPublisher(broker, spool, resend_window_s=60.0, patience_s=60.0)
+    spool._db.execute("PRAGMA query_only = ON")  # SQLite answers SQLITE_READONLY by itself
+    publisher.handle([Connected(session_present=True, epoch=1)], 0.0, 0.0)
+    for call in (partial(spool.put, "x", "t", b"x", evict=True), partial(spool.expire, -1.0)):
+        with pytest.raises(UnavailableError, match="readonly"):
+            call()
+    for now_s in range(20):
+        publisher.publish_pending(float(now_s))
+        publisher.handle([broker.answer(mid, 0) for mid in sorted(broker.under_way)], float(now_s), 0.0)
+    assert sorted(map(int, broker.queued)) == list(range(10))
+    assert publisher.drained
+    assert (spool.shed_ranges(), spool.usage().pending) == ((), 10)
+
+
+def test_a_page_damaged_while_the_agent_runs_costs_the_rows_on_it(memory_folder: Path) -> None:
+    path = memory_folder / "s.db"
     first = Spool(path, CAP)
     for number in range(200):
         first.put(f"e{number}", "t", bytes(9_000))
     first.close()
     spool = Spool(path, CAP)
     spool._db.execute("PRAGMA cache_size = 0")
-    damage(path, [leaves_of_a_copy(path, tmp_path)[10]])
+    damage(path, [leaves_of_a_copy(path, memory_folder)[10]])
     broker = Broker()
     broker.up = True
     publisher = SpoolPublisher(broker, spool, resend_window_s=60.0, patience_s=60.0)
@@ -197,8 +236,8 @@ def leaves_of_a_copy(path: Path, folder: Path) -> list[int]:
     return leaves(copy, "clip")
 
 
-def test_a_late_answer_to_a_row_that_damage_took_acknowledges_no_other(tmp_path: Path) -> None:
-    spool = Spool(tmp_path / "s.db", CAP)
+def test_a_late_answer_to_a_row_that_damage_took_acknowledges_no_other(memory_folder: Path) -> None:
+    spool = Spool(memory_folder / "s.db", CAP)
     broker = Broker()
     broker.up = True
     publisher = SpoolPublisher(broker, spool, resend_window_s=60.0, patience_s=60.0)
@@ -206,8 +245,8 @@ def test_a_late_answer_to_a_row_that_damage_took_acknowledges_no_other(tmp_path:
     spool.put("a", "t", b"a")
     publisher.publish_pending(0.0)
     spool._db.close()
-    content = (tmp_path / "s.db").read_bytes()
-    (tmp_path / "s.db").write_bytes(bytes(len(content)))  # nothing of it can be read
+    content = (memory_folder / "s.db").read_bytes()
+    (memory_folder / "s.db").write_bytes(bytes(len(content)))  # nothing of it can be read
     spool._broken = True
     spool.put("b", "t", b"b")
     publisher.handle([broker.answer(min(broker.under_way), 0)], 1.0, 0.0)
@@ -216,8 +255,8 @@ def test_a_late_answer_to_a_row_that_damage_took_acknowledges_no_other(tmp_path:
     spool.close()
 
 
-def test_a_rescue_that_a_power_cut_ended_is_finished_at_the_next_start(tmp_path: Path) -> None:
-    path, fresh = tmp_path / "s.db", tmp_path / "s.db.salvaged"
+def test_a_rescue_that_a_power_cut_ended_is_finished_at_the_next_start(memory_folder: Path) -> None:
+    path, fresh = memory_folder / "s.db", memory_folder / "s.db.salvaged"
     saved = Spool(fresh, CAP)
     saved.put("a", "t", b"")
     saved.close()
@@ -231,8 +270,8 @@ def test_a_rescue_that_a_power_cut_ended_is_finished_at_the_next_start(tmp_path:
     spool.close()
 
 
-def test_a_spool_of_the_version_before_is_read(tmp_path: Path) -> None:
-    path = tmp_path / "s.db"
+def test_a_spool_of_the_version_before_is_read(memory_folder: Path) -> None:
+    path = memory_folder / "s.db"
     db = sqlite3.connect(path)
     db.executescript("""
         CREATE TABLE clip (row INTEGER PRIMARY KEY AUTOINCREMENT, event TEXT NOT NULL UNIQUE, topic TEXT NOT NULL,
@@ -256,12 +295,12 @@ def test_a_spool_of_the_version_before_is_read(tmp_path: Path) -> None:
     spool.close()
 
 
-def test_rows_set_aside_are_kept_over_a_restart_and_count_as_full(tmp_path: Path) -> None:
-    spool = Spool(tmp_path / "s.db", 100_000)
+def test_rows_set_aside_are_kept_over_a_restart_and_count_as_full(memory_folder: Path) -> None:
+    spool = Spool(memory_folder / "s.db", 100_000)
     spool.put("a", "t", bytes(60_000))
     spool.set_aside(spool.peek(1)[0].row, "too large")
     spool.close()
-    spool = Spool(tmp_path / "s.db", 100_000)
+    spool = Spool(memory_folder / "s.db", 100_000)
     assert (names(spool), spool.usage().pending, spool.usage().aside) == ([], 0, 1)
     with pytest.raises(OverloadedError):
         spool.put("b", "t", bytes(60_000))
@@ -270,8 +309,8 @@ def test_rows_set_aside_are_kept_over_a_restart_and_count_as_full(tmp_path: Path
     spool.close()
 
 
-def test_rows_set_aside_give_way_to_live_clips_after_acknowledged_ones_and_are_counted(tmp_path: Path) -> None:
-    spool = Spool(tmp_path / "s.db", 100_000)
+def test_rows_set_aside_give_way_to_live_clips_after_acknowledged_ones_and_are_counted(memory_folder: Path) -> None:
+    spool = Spool(memory_folder / "s.db", 100_000)
     for name in "abcde":
         spool.put(name, "t", bytes(20_000))
     rows = {one.event: one.row for one in spool.peek(9)}
@@ -282,6 +321,8 @@ def test_rows_set_aside_give_way_to_live_clips_after_acknowledged_ones_and_are_c
     assert spool.put("g", "t", bytes(20_000), evict=True) == 1
     assert (names(spool), spool.usage().aside, spool.usage().size_bytes) == (["d", "e", "f", "g"], 1, 100_000)
     with pytest.raises(OverloadedError):
-        spool.put("h", "t", bytes(50_000), evict=True)
-    assert (spool.usage().aside, spool.usage().size_bytes) == (1, 100_000), "nothing is abandoned in vain"
+        spool.put("h", "t", bytes(150_000), evict=True)
+    assert (names(spool), spool.usage().aside) == (["d", "e", "f", "g"], 1), "nothing is abandoned in vain"
+    assert spool.put("h", "t", bytes(50_000), evict=True) == 3, "one set aside, two pending, the oldest first"
+    assert (names(spool), spool.usage().aside, spool.usage().size_bytes) == (["f", "g", "h"], 0, 90_000)
     spool.close()

@@ -78,6 +78,15 @@ def test_an_event_of_an_impossible_year_takes_the_time_of_its_receipt_and_keeps_
     assert set(archive.delete_before(NOW)) == {str(wrong.id), str(right.id)}, "it expires like any other"
 
 
+def test_events_of_one_batch_that_take_the_time_of_receipt_keep_their_order(archive: EventStore) -> None:
+    wrong = [replace(event(seq), captured_at=datetime(1970, 1, 1, tzinfo=UTC)) for seq in range(12)]
+    kept = sent(archive, *wrong)
+    assert [one.claimed_at for one in kept] == [one.captured_at for one in wrong]
+    newest = EventQueries(archive).events(EventFilter(), limit=20).events
+    assert [one.id.seq for one in reversed(newest)] == list(range(12))
+    assert kept[-1].captured_at - kept[0].captured_at < timedelta(seconds=1)
+
+
 def test_what_a_sensor_states_of_clip_and_clock_is_archived_and_searchable(archive: EventStore) -> None:
     old = replace(event(), backfilled=True, clock="unsynchronised", rate_hz=48_000)
     live = replace(event(1), clock="synchronised")

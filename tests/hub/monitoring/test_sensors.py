@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 from hub.metrics.definitions import HubMetrics
 from hub.monitoring.sensors import SensorProbe
 from hub.store.events import EventStore
-from shared.messages.sensor import StateMessage
+from shared.messages.sensor import ShedRange, StateMessage
 from tests.factories import NOON, stored
 
 RECEIVED = NOON + timedelta(seconds=11)
@@ -120,3 +120,20 @@ def test_without_a_store_nothing_is_reported_of_any_sensor(archive: EventStore, 
     look.run(RECEIVED)
     look.on_store_unavailable()
     assert series(metrics, "earwitness_sensor_state") == {}
+
+
+def test_what_a_spool_shed_is_exported_by_content(archive: EventStore, metrics: HubMetrics) -> None:
+    archive.add(stored(0))
+    ranges = [
+        ShedRange(boot="a", content=content, reason="full", first_seq=0, last_seq=9, events=events)
+        for content, events in (("sound", 10), ("features", 4), ("sound", 7))
+    ]
+    archive.sensors.update_state(state_of("street-1", at=NOON, waiting=0, spool=1.0, dropped=4, shed=ranges))
+    SensorProbe(archive, metrics, most=10, forget_s=DAY_S).run(RECEIVED)
+    values = {
+        sample.labels["content"]: sample.value
+        for family in metrics.registry.collect()
+        for sample in family.samples
+        if sample.name == "earwitness_sensor_spool_shed_events"
+    }
+    assert values == {"sound": 17.0, "features": 4.0, "levels": 0.0}

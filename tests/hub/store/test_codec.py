@@ -4,7 +4,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 
 from hub.store.codec import report_fields, report_of
-from shared.messages.sensor import SensorReport
+from shared.messages.sensor import SensorReport, ShedRange
 
 
 def test_a_report_is_read_as_it_was_written() -> None:
@@ -19,6 +19,7 @@ def test_a_report_is_read_as_it_was_written() -> None:
         spool_lost=4,
         taken_over=5,
         source_failure="no such device",
+        shed=(ShedRange(boot="b", content="sound", reason="full", first_seq=3, last_seq=9, events=5),),
     )
     row = {name.encode(): str(value).encode() for name, value in report_fields(report).items()}
     read = report_of(row)

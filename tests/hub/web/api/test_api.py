@@ -365,3 +365,23 @@ def test_wrong_clocks_and_replays_are_marked_by_api_export_and_pages(api: httpx.
     assert "clock 2.0 h ahead" in pages["/sensors"]
     assert "The sensor's clock was wrong" in pages[f"/events/{fast.id}"]
     assert "A replay of an old recording" in pages[f"/events/{old.id}"]
+
+
+def test_what_a_sensors_spool_shed_is_on_its_page_and_in_the_api(api: httpx.Client, web: Demo) -> None:
+    sensors = {(one["site"], one["sensor"]): one for one in got(api, "/sensors")["sensors"]}
+    shed = {"boot": "boot", "content": "sound", "reason": "full", "first_seq": 200, "last_seq": 211, "events": 12}
+    assert sensors["harbour", "fish-hall"]["report"]["shed"] == [shed]
+    assert sensors["harbour", "quay"]["report"]["shed"] == []
+    page = httpx.get(f"{web.url}/sensors/harbour/fish-hall", timeout=30).text
+    assert "audio of 12 events, 200 to 211 of this run: the spool was full" in page
+    assert "5,431 events wait" in page
+    assert "Shed by the spool" not in httpx.get(f"{web.url}/sensors/harbour/quay", timeout=30).text
+
+
+def test_an_event_that_waited_in_a_spool_is_marked(api: httpx.Client, web: Demo) -> None:
+    newest = web.archive.events(limit=1)[0]
+    waited = replace(newest, id=EventId("clocks", "late", "b", 0), backlog=True)
+    web.archive.add(waited)
+    assert got(api, f"/events/{waited.id}")["backlog"] is True
+    assert got(api, f"/events/{newest.id}")["backlog"] is False
+    assert "waited in the sensor's spool" in httpx.get(f"{web.url}/events/{waited.id}", timeout=30).text

@@ -46,7 +46,7 @@ def paths(alert: dict[str, Any], event: dict[str, Any]) -> dict[str, str]:
         "map": "/map",
         "search": f"/search?event={event['id']}",
         "sensors": "/sensors",
-        "sensor": "/sensors/harbour/quay",
+        "sensor": "/sensors/harbour/fish-hall",
         "settings": "/settings",
         "docs": "/docs",
         "missing": "/events/a.b.1",
