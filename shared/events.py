@@ -12,6 +12,7 @@ from typing import Final, Literal
 from shared.errors import InvalidError
 from shared.feature_space import Features, get_space
 from shared.levels.values import LevelDetails
+from shared.sealed_sound import SealedSound
 
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 """Pattern of a site, sensor or boot id (architecture: wire contract)."""
@@ -191,7 +192,7 @@ class Event:
         body: audio of the clip, or its embedding.
         calibration: what makes its levels sound pressure levels; None if the sensor was never calibrated, was
             calibrated by hand, or has an earlier version.
-        sound: audio of the clip next to its embedding; None if the sensor keeps it back.
+        sound: audio of the clip next to its embedding, in clear or sealed; None if the sensor keeps it back.
 
     Raises:
         InvalidError: a value outside its range, or `sound` next to a body that is audio itself.
@@ -206,7 +207,7 @@ class Event:
     clock: ClockStatus = "unknown"
     backfilled: bool = False
     calibration: Calibration | None = None
-    sound: Flac | None = None
+    sound: Flac | SealedSound | None = None
 
     def __post_init__(self) -> None:
         if self.sound is not None and not isinstance(self.body, Embedding):
@@ -226,8 +227,8 @@ class Event:
         return self.id.site
 
     @property
-    def audio(self) -> Flac | None:
-        """Return the audio of the clip, as the body or next to an embedding; None without."""
+    def audio(self) -> Flac | SealedSound | None:
+        """Return the audio of the clip, as the body or next to an embedding, in clear or sealed; None without."""
         return self.body if isinstance(self.body, Flac) else self.sound
 
     @property

@@ -21,6 +21,7 @@ from shared.events import Calibration, ClockStatus, Embedding, Event, EventId, F
 from shared.feature_space import get_space
 from shared.levels.values import MOST_BANDS, LevelDetails
 from shared.mqtt.topics import SensorTopic
+from shared.sealed_sound import MOST_KEYS, PUBLIC_KEY_PATTERN, SealedSound
 from shared.taxonomy import CATEGORIES
 
 VERSION: Final = 1
@@ -74,6 +75,7 @@ ItemId = Annotated[str, Field(max_length=256)]
 """Id of an event, an episode or an alert, or a sensor key (`site/sensor`)."""
 CategoryName = Annotated[str, Field(max_length=64)]
 NamePattern = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+PublicKey = Annotated[str, Field(pattern=PUBLIC_KEY_PATTERN)]
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 Severity = Literal["notice", "recurring", "urgent"]
 """`recurring`: the episode recurs regularly; `urgent`: it does and is far above ambient. Source: docs/flagging.md."""
@@ -122,8 +124,10 @@ class EventMessage(Message):
     """One event as sent. It is self-contained, so that it can be spooled, replayed, dead-lettered and archived.
 
     Exactly one of `flac` and `embedding` is given; `space` is the id of the embedding's feature space. `sound` is the
-    FLAC audio next to an embedding: the hub keeps it for playback and does not embed it. `calibration` is the id of
-    the sensor's calibration and `calibrated_at` its time; both are missing if there is none.
+    FLAC audio next to an embedding: the hub keeps it for playback and does not embed it. `sealed` is this audio as an
+    encrypted file in the age format, and `sealed_to` the public keys whose private keys open it; both are given
+    together, and never next to `sound`. `calibration` is the id of the sensor's calibration and `calibrated_at` its
+    time; both are missing if there is none.
     """
 
     version: Literal[1] = VERSION
@@ -146,6 +150,8 @@ class EventMessage(Message):
     space: str | None = Field(default=None, max_length=64)
     embedding: bytes | None = Field(default=None, max_length=65_536, strict=True)
     sound: bytes | None = Field(default=None, min_length=4, strict=True)
+    sealed: bytes | None = Field(default=None, min_length=4, strict=True)
+    sealed_to: tuple[PublicKey, ...] | None = Field(default=None, min_length=1, max_length=MOST_KEYS)
 
     @model_validator(mode="after")
     def _one_body(self) -> "EventMessage":
@@ -155,6 +161,10 @@ class EventMessage(Message):
             raise ValueError("an embedding needs its feature space, and audio must not name one")
         if self.sound is not None and self.embedding is None:
             raise ValueError("sound is given only next to an embedding")
+        if (self.sealed is None) != (self.sealed_to is None):
+            raise ValueError("sealed and sealed_to must be given together")
+        if self.sealed is not None and (self.embedding is None or self.sound is not None):
+            raise ValueError("sealed is given only next to an embedding, and not next to sound")
         return self
 
     @model_validator(mode="after")
@@ -175,8 +185,11 @@ def encode_event(event: Event) -> bytes:
     if event.calibration is not None:
         at = event.calibration.at.astimezone(UTC).isoformat()
         body |= {"calibration": event.calibration.id, "calibrated_at": at}
-    if event.sound is not None:
-        body["sound"] = event.sound.data
+    match event.sound:
+        case Flac(data):
+            body["sound"] = data
+        case SealedSound(data, keys):
+            body |= {"sealed": data, "sealed_to": list(keys)}
     return cbor2.dumps(
         {
             "version": VERSION,
@@ -227,7 +240,7 @@ def decode_event(payload: bytes, topic: SensorTopic | None = None) -> Event:
         levels=_levels(message),
         body=_body(message),
         calibration=_calibration(message),
-        sound=None if message.sound is None else Flac(message.sound),
+        sound=_sound(message),
     )
 
 
@@ -251,6 +264,12 @@ def _body(message: EventMessage) -> Flac | Embedding:
     if raw.size != space.frames * space.dimension:
         raise InvalidError(f"{space.id} wants {space.frames} x {space.dimension} bytes, got {raw.size}")
     return Embedding(space=space.id, features=raw.reshape(space.shape))
+
+
+def _sound(message: EventMessage) -> Flac | SealedSound | None:
+    if message.sealed is not None:
+        return SealedSound(message.sealed, message.sealed_to or ())
+    return None if message.sound is None else Flac(message.sound)
 
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]

@@ -53,6 +53,7 @@ class StoredEvent:
         backfilled: whether it is a replay of an old recording.
         rate_hz: sample rate of the capture in Hz; 0 of events that earlier hubs archived.
         calibration: of the sensor, as it reported it; None without one, and of events that earlier hubs archived.
+        sealed_to: public keys that its audio is sealed to; empty if the audio is in clear, or there is none.
     """
 
     id: EventId
@@ -70,6 +71,7 @@ class StoredEvent:
     backfilled: bool = False
     rate_hz: int = 0
     calibration: Calibration | None = None
+    sealed_to: tuple[str, ...] = ()
 
     @property
     def site(self) -> str:

@@ -36,6 +36,7 @@ from shared.events import Embedding, Event, EventId, Flac
 from shared.extractor import FeatureExtractor
 from shared.messages import AlertMessage, StateMessage, decode_json
 from shared.mqtt.topics import HEARTBEAT_SITE, SensorTopic
+from shared.sealed_sound import SealedSound
 
 log = logging.getLogger(__name__)
 
@@ -325,6 +326,7 @@ class Pipeline:
             backfilled=event.backfilled,
             rate_hz=event.rate_hz,
             calibration=event.calibration,
+            sealed_to=event.audio.keys if isinstance(event.audio, SealedSound) else (),
         )
 
     def _search(self, kept: list[tuple[StoredEvent, PreparedMessage]]) -> list[SearchResult]:

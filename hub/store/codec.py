@@ -43,6 +43,7 @@ FIELDS: Final = (
     "rate_hz",
     "calibration",
     "calibrated_ms",
+    "sealed_to",
 )
 """Fields of an event's hash, in the order of `from_redis_hash`; an event may lack those from `towers` on."""
 _NEEDED: Final = FIELDS.index("towers")
@@ -74,6 +75,8 @@ def to_redis_hash(event: StoredEvent) -> dict[str, str | bytes]:
     if event.calibration is not None:
         fields["calibration"] = event.calibration.id
         fields["calibrated_ms"] = str(to_ms(event.calibration.at))
+    if event.sealed_to:
+        fields["sealed_to"] = " ".join(event.sealed_to)
     return fields
 
 
@@ -86,7 +89,8 @@ def from_redis_hash(key: str, row: Sequence[bytes | None]) -> StoredEvent | None
     """
     if row[0] is None:
         return None
-    needed, (towers, claimed, clock, backfilled, rate, calibration, calibrated) = row[:_NEEDED], row[_NEEDED:]
+    needed = row[:_NEEDED]
+    towers, claimed, clock, backfilled, rate, calibration, calibrated, sealed_to = row[_NEEDED:]
     values = [value for value in needed if value is not None]
     if len(values) != len(needed):
         raise InvalidError(f"event {key} is archived without {FIELDS[needed.index(None)]}")
@@ -110,6 +114,7 @@ def from_redis_hash(key: str, row: Sequence[bytes | None]) -> StoredEvent | None
         backfilled=backfilled == b"1",
         rate_hz=int(rate or 0),
         calibration=Calibration(calibration.decode(), from_ms(calibrated)) if calibration and calibrated else None,
+        sealed_to=tuple((sealed_to or b"").decode().split()),
     )
 
 
