@@ -140,8 +140,8 @@ class PrivacySettings(SettingsGroup):
     sealed_to: str | None = Field(
         None,
         description="encrypt the audio on the sensor to this public key (age1...), or to the public keys in this"
-        " file, one per line. Every event then has an embedding. The hub cannot play the audio; the page plays it with"
-        " the private key",
+        " file, one per line. Every event then has an embedding. The hub cannot play the audio; the page plays it"
+        " with the private key",
     )
 
     @property

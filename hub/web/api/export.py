@@ -38,6 +38,7 @@ _EVENT: Final = (
     "backfilled",
     "space",
     "audio",
+    "sealed_to",
     "name",
     *CATEGORIES,
 )
