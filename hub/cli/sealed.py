@@ -31,19 +31,18 @@ app = typer.Typer(
 @handles_errors
 def create_key(
     out: Annotated[Path, typer.Option(help="file to create for the private key", show_default=False)],
-    passphrase: Annotated[bool, typer.Option("--passphrase", help="ask for a passphrase of the private key")] = False,
     json_: JsonOption = False,
 ) -> None:
     """Create a key pair: sensors seal sound to the public key, and only the private key opens it.
 
     Run it on the computer of the person who may listen. The private key must never be on a sensor or on the hub.
-    Nobody can open the sound without it: keep a copy in another place. `age-keygen` creates the same keys.
+    Nobody can open the sound without it: keep a copy in another place. `age-keygen` creates the same keys, and `age
+    --passphrase` protects the file.
 
-    Example: earwitness-hub sealed create-key --out inspector.key --passphrase
+    Example: earwitness-hub sealed create-key --out inspector.key
     """
     path = expanded(out)
-    secret = typer.prompt("Passphrase", hide_input=True, confirmation_prompt=True, err=True) if passphrase else None
-    public = create_key_pair(path, datetime.now(UTC), secret)
+    public = create_key_pair(path, datetime.now(UTC))
     if json_:
         typer.echo(to_json({"private_key_file": str(path), "public_key": public}))
         return

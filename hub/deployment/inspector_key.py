@@ -40,13 +40,12 @@ class OpenedSound:
     captured_at: str
 
 
-def create_key_pair(path: Path, created_at: datetime, passphrase: str | None = None) -> str:
+def create_key_pair(path: Path, created_at: datetime) -> str:
     """Write a new private key, readable by its owner only; return the public key.
 
     Args:
         path: file to create.
         created_at: time for the comment in the file.
-        passphrase: encrypts the private key; None leaves it in clear.
 
     Raises:
         InvalidError: the file exists.
@@ -59,9 +58,9 @@ def create_key_pair(path: Path, created_at: datetime, passphrase: str | None = N
         )
     identity = pyrage.x25519.Identity.generate()
     public = str(identity.to_public())
-    content = f"# created: {created_at.isoformat(timespec='seconds')}\n# public key: {public}\n{identity}\n".encode()
+    content = f"# created: {created_at.isoformat(timespec='seconds')}\n# public key: {public}\n{identity}\n"
     try:
-        write(path, content if passphrase is None else pyrage.passphrase.encrypt(content, passphrase), secret=True)
+        write(path, content, secret=True)
     except OSError as error:
         raise UnavailableError(f"cannot write {printable(path)}: {error.strerror}") from error
     return public
@@ -100,10 +99,21 @@ class InspectorKey:
         """Decrypt a sealed file.
 
         Raises:
-            InvalidError: the file is damaged, no FLAC file, or sealed to another key.
+            InvalidError: see `decrypt`, or the file is too large.
             UnavailableError: the file cannot be read.
         """
-        name, data = printable(path), _read(path, MOST_SEALED_BYTES)
+        return self.decrypt(_read(path, MOST_SEALED_BYTES), printable(path))
+
+    def decrypt(self, data: bytes, name: str) -> OpenedSound:
+        """Decrypt sealed sound.
+
+        Args:
+            data: bytes of an age file.
+            name: its name, for errors.
+
+        Raises:
+            InvalidError: the data are damaged, no FLAC file, or sealed to another key.
+        """
         try:
             flac: bytes = pyrage.decrypt(data, self._identities)
         except pyrage.DecryptError as error:
