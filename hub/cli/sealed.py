@@ -36,7 +36,7 @@ def create_key(
     """Create a key pair: sensors seal sound to the public key, and only the private key opens it.
 
     Run it on the computer of the person who may listen. The private key must never be on a sensor or on the hub.
-    Nobody can open the sound without it: keep a copy in another place. `age-keygen` creates the same keys, and `age
+    The sound cannot be opened without it: keep a copy in another place. `age-keygen` creates the same keys, and `age
     --passphrase` protects the file.
 
     Example: earwitness-hub sealed create-key --out inspector.key
@@ -50,7 +50,7 @@ def create_key(
     typer.echo(
         "1. Set the public key on each sensor, in edge.toml:\n\n"
         f'[privacy]\nsealed_to = "{public}"\n\n'
-        "2. Keep the private key off sensors and hubs. Without it nobody can open the sound: keep a copy in another"
+        "2. Keep the private key off sensors and hubs. The sound cannot be opened without it: keep a copy in another"
         " place."
     )
 

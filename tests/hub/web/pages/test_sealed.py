@@ -186,7 +186,7 @@ def choose(page: Page, pair: KeyPair) -> None:
     page.get_by_role("button", name="Open the sound").click()
 
 
-def test_nobody_but_the_sensor_ever_held_sealed_sound_in_clear(evidence: dict[str, Evidence]) -> None:
+def test_broker_store_hub_and_disks_never_hold_sealed_sound_in_clear(evidence: dict[str, Evidence]) -> None:
     sealed, clear = evidence["sealed"], evidence["clear"]
     assert sealed.found == set()
     assert clear.found == {"broker", "sensor's disk", "hub's disk"}
