@@ -160,7 +160,10 @@ def write_sound(path: Path, flac: bytes) -> None:
 
 
 def _event_named(text: str) -> str:
-    """Return a text if it is an event id, and so a safe file name: any holder of the public key can seal other tags."""
+    """Return a text if it is an event id, else "".
+
+    Any holder of the public key can seal other tags, and the id becomes a file name.
+    """
     try:
         return str(EventId.parse(text))
     except InvalidError:
