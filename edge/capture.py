@@ -15,6 +15,7 @@ from edge.clock_history import ClockHistory
 from edge.commands.clip_request import ClipRequests
 from edge.encode import encode
 from edge.replay_clock import clip_start, next_due_s, stamp_played
+from edge.sealing import open_sealer
 from edge.selection import ByteBudget, Selection
 from edge.settings import EdgeSettings
 from edge.sound_filter import open_sound_filter
@@ -53,9 +54,9 @@ class Capture:
         clock: settings of the machine's clock during this run.
 
     Raises:
-        InvalidError: the correction file is no correction, or the settings need a speech detector that is not
-            installed.
-        UnavailableError: the correction file or the history of calibrations cannot be read.
+        InvalidError: the correction file is no correction, a public key is invalid, or the settings need a package
+            that is not installed.
+        UnavailableError: the correction file, the history of calibrations or the public keys cannot be read.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Capture:
         self._spooled = spooled
         self._extractor = extractor
         self._sound = open_sound_filter(settings)
+        self._sealer = open_sealer(settings)
         self._selection = Selection(settings.send)
         self._budget = ByteBudget(
             settings.send.max_bytes_per_hour, settings.send.max_bytes_per_day, now_s=time.monotonic()
@@ -208,7 +210,9 @@ class Capture:
         messages: list[tuple[EventId, bytes, Content]] = []
         for event in events:
             event_id = replace(event.id, seq=self.tally.highest_seq + 1 + len(messages))
-            fitted = self._budget.fit(replace(event, id=event_id), time.monotonic())
+            numbered = replace(event, id=event_id)
+            sent = numbered if self._sealer is None else self._sealer.seal(numbered)
+            fitted = self._budget.fit(sent, time.monotonic())
             if fitted is not None:
                 messages.append((event_id, *fitted))
         self.tally.sound_over_budget = self._budget.sound_left_out

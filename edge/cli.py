@@ -43,7 +43,7 @@ IMPORTANT: Final = {
     "source": ("kind", "device", "rate_hz"),
     "features": ("space",),
     "send": ("what",),
-    "privacy": ("no_speech",),
+    "privacy": ("no_speech", "sealed_to"),
     "levels": ("full_scale_db_spl",),
     "calibration": ("correction",),
     "spool": ("path", "max_bytes"),

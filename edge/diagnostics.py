@@ -17,6 +17,7 @@ from edge.level_check import judge_level
 from edge.machine_check import judge_clock, judge_disk, judge_machine
 from edge.publisher import TAKEN_OVER
 from edge.recording_check import try_source
+from edge.sealing import describe_sound
 from edge.settings import EdgeSettings
 from edge.sources import AudioClip, Source, open_source
 from edge.spool import Spool
@@ -118,8 +119,7 @@ def _try_features(settings: EdgeSettings) -> str:
     extractor = open_extractor(settings)
     if extractor is None:
         return "the sensor sends the source's clips without embedding them"
-    sound = "audio next to them" if settings.sends_sound else "no audio"
-    return f"the sensor sends {extractor.space.id} embeddings and {sound}"
+    return f"the sensor sends {extractor.space.id} embeddings and {describe_sound(settings)}"
 
 
 def _try_spool(settings: EdgeSettings) -> str:

@@ -130,13 +130,24 @@ class SendSettings(SettingsGroup):
 
 
 class PrivacySettings(SettingsGroup):
-    """Treatment of speech in the sensor's audio."""
+    """Treatment of speech in the sensor's audio, and encryption of the audio."""
 
     no_speech: bool = Field(
         default=False,
         description="withhold the audio of each clip in which the sensor detects speech. Every event then has an"
         " embedding",
     )
+    sealed_to: str | None = Field(
+        None,
+        description="encrypt the audio on the sensor to this public key (age1...), or to the public keys in this"
+        " file, one per line. Every event then has an embedding. The hub cannot play the audio; the page plays it"
+        " with the private key",
+    )
+
+    @property
+    def needs_embeddings(self) -> bool:
+        """Return whether the hub does not get the audio of every clip in clear, so the sensor must embed it."""
+        return self.no_speech or self.sealed_to is not None
 
 
 class LevelSettings(SettingsGroup):
@@ -264,7 +275,7 @@ class EdgeSettings(BaseSettings):
         """Return the feature space of the embeddings that the sensor computes; None if it computes none."""
         if self.features.space is not None or self.source.kind == "embeddings":
             return self.features.space
-        needed = self.send.what == "embeddings" or self.features.with_sound or self.privacy.no_speech
+        needed = self.send.what == "embeddings" or self.features.with_sound or self.privacy.needs_embeddings
         return EARWITNESS_SMALL.id if needed else None
 
     @property
@@ -272,7 +283,7 @@ class EdgeSettings(BaseSettings):
         """Return whether events may contain audio."""
         if self.send.what == "embeddings" or self.source.kind == "embeddings":
             return False
-        return self.feature_space is None or self.features.with_sound or self.privacy.no_speech
+        return self.feature_space is None or self.features.with_sound or self.privacy.needs_embeddings
 
     def client_id(self) -> str:
         """Return the MQTT client id. It is stable because the broker keeps a session under it."""

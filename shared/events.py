@@ -12,6 +12,7 @@ from typing import Final, Literal
 from shared.errors import InvalidError
 from shared.feature_space import Features, get_space
 from shared.levels.values import LevelDetails
+from shared.sealed_sound import SealedSound
 
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 """Pattern of a site, sensor or boot id (architecture: wire contract)."""
@@ -192,7 +193,7 @@ class Event:
         calibration: what makes its levels sound pressure levels; None if the sensor was never calibrated, was
             calibrated by hand, or has an earlier version.
         backlog: True if the event waited in the sensor's spool because the broker or the hubs did not take it.
-        sound: audio of the clip next to its embedding; None if the sensor keeps it back.
+        sound: audio of the clip next to its embedding, in clear or sealed; None if the sensor keeps it back.
 
     Raises:
         InvalidError: a value outside its range, or `sound` next to a body that is audio itself.
@@ -207,7 +208,7 @@ class Event:
     clock: ClockStatus = "unknown"
     backfilled: bool = False
     calibration: Calibration | None = None
-    sound: Flac | None = None
+    sound: Flac | SealedSound | None = None
     backlog: bool = False
 
     def __post_init__(self) -> None:
@@ -228,8 +229,8 @@ class Event:
         return self.id.site
 
     @property
-    def audio(self) -> Flac | None:
-        """Return the audio of the clip, as the body or next to an embedding; None without."""
+    def audio(self) -> Flac | SealedSound | None:
+        """Return the audio of the clip, as the body or next to an embedding, in clear or sealed; None without."""
         return self.body if isinstance(self.body, Flac) else self.sound
 
     @property

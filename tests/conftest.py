@@ -114,7 +114,10 @@ LONGEST: Final = (
 )
 """Files that take more than 20 s: the tests of a marker begin with its own."""
 TUTORIALS: Final = "tests/docs/test_tutorials.py"
-SHARED: Final = {f"tests/hub/web/api/test_{name}.py": "web" for name in ("api", "client", "names", "schema")}
+SHARED: Final = {
+    f"tests/hub/web/{name}.py": "web"
+    for name in ("api/test_api", "api/test_client", "api/test_names", "api/test_schema", "pages/test_sealed")
+}
 """Files by what they share, which takes many seconds to make."""
 
 

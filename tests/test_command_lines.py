@@ -66,7 +66,7 @@ def complete(program: str, *words: str, shell: str = "bash") -> list[str]:
     ("program", "words", "offered"),
     [
         ("earwitness-edge", ["ru"], ["run"]),
-        ("earwitness-hub", ["sea"], ["search"]),
+        ("earwitness-hub", ["sear"], ["search"]),
         ("earwitness-hub", ["train", "--space", "ear"], ["earwitness-small"]),
         ("earwitness-hub", ["train", "--architecture", "pap"], ["paper"]),
     ],

@@ -25,6 +25,7 @@ LOCKED: Final[Mapping[str, str]] = {
     "mqtt.tls": "it decides which broker the sensor trusts",
     "commands.enabled": "a hub could not change it back",
     "privacy.no_speech": "it protects people at the sensor",
+    "privacy.sealed_to": "it protects people at the sensor",
 }
 """Settings that a hub may not change, and the reason."""
 CLOCK_TOLERANCE: Final = timedelta(seconds=5)

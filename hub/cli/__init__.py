@@ -35,6 +35,7 @@ from hub.cli.demo import demo
 from hub.cli.deployment import app as deployment
 from hub.cli.hubs import app as hubs
 from hub.cli.options import ConfigOption, JsonOption, SetOption, handles_errors, load_hub_settings
+from hub.cli.sealed import app as sealed
 from hub.search.backend import By, Exclusion, Query
 from hub.settings import HubSettings
 from shared.audio import read_file
@@ -60,6 +61,7 @@ app.add_typer(sensors.app, name="sensors")
 app.command()(handles_errors(demo))
 app.add_typer(deployment, name="deployment")
 app.add_typer(hubs, name="hubs")
+app.add_typer(sealed, name="sealed")
 checkpoints = typer.Typer(no_args_is_help=True, help="Add to a checkpoint what a hub needs besides the network.")
 app.add_typer(checkpoints, name="checkpoint")
 training.register(app)

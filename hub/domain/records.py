@@ -57,6 +57,7 @@ class StoredEvent:
         rate_hz: sample rate of the capture in Hz; 0 of events that earlier hubs archived.
         calibration: of the sensor, as it reported it; None without one, and of events that earlier hubs archived.
         backlog: whether it waited in its sensor's spool because the broker or the hubs did not take it.
+        sealed_to: public keys that its audio is sealed to; empty if the audio is in clear, or there is none.
     """
 
     id: EventId
@@ -75,6 +76,7 @@ class StoredEvent:
     rate_hz: int = 0
     calibration: Calibration | None = None
     backlog: bool = False
+    sealed_to: tuple[str, ...] = ()
 
     @property
     def site(self) -> str:

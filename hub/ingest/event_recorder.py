@@ -12,6 +12,7 @@ from hub.metrics.definitions import HubMetrics
 from hub.search.retrieval import Retrieval
 from hub.store.events import EventStore
 from shared.events import EventId
+from shared.sealed_sound import SealedSound
 
 
 class EventRecorder:
@@ -96,4 +97,5 @@ class EventRecorder:
             rate_hz=event.rate_hz,
             calibration=event.calibration,
             backlog=event.backlog,
+            sealed_to=event.audio.keys if isinstance(event.audio, SealedSound) else (),
         )

@@ -33,6 +33,7 @@ from hub.store.events import EventStore
 from shared.errors import InvalidError
 from shared.events import CLIP_S, Embedding, Event, EventId, Flac, Levels
 from shared.mqtt.topics import SensorTopic
+from shared.sealed_sound import SealedSound
 from shared.synthetic_features import splice_clips
 from shared.synthetic_mixture import RATE_HZ
 
@@ -53,7 +54,7 @@ class LinkedClips(AudioFileStore):
         super().__init__(root)
         self._written: dict[Flac, Path] = {}
 
-    def save(self, event: Event, audio: Flac) -> str:
+    def save(self, event: Event, audio: Flac | SealedSound) -> str:
         """Write an event's audio, or link it to the file with the same audio.
 
         Returns:
@@ -62,6 +63,8 @@ class LinkedClips(AudioFileStore):
         Raises:
             UnavailableError: the disk is full or the folder cannot be written.
         """
+        if isinstance(audio, SealedSound):
+            return super().save(event, audio)
         path = self.path_of(event)
         if audio in self._written:
             try:

@@ -11,13 +11,15 @@ from typing import Final
 
 from shared.errors import UnavailableError
 from shared.events import Event, Flac
+from shared.sealed_sound import SUFFIX as SEALED_SUFFIX
+from shared.sealed_sound import SealedSound
 
 SETTLED_S: Final = 3_600.0
 """A file that is younger may be of an event that is yet to be archived."""
 
 
 class AudioFileStore:
-    """A directory of FLAC files, one per event: `<site>/<sensor>/<date>/<event id>.flac`.
+    """A directory of files, one per event: `<site>/<sensor>/<date>/<event id>.flac`, or `.age` of sealed audio.
 
     Args:
         root: the directory; made if it is not there.
@@ -26,7 +28,7 @@ class AudioFileStore:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def save(self, event: Event, audio: Flac) -> str:
+    def save(self, event: Event, audio: Flac | SealedSound) -> str:
         """Write an event's audio, whole or not at all; the same event again overwrites itself.
 
         Returns:
@@ -36,6 +38,8 @@ class AudioFileStore:
             UnavailableError: the disk is full or the directory cannot be written.
         """
         path = self.path_of(event)
+        if isinstance(audio, SealedSound):
+            path = path.with_suffix(SEALED_SUFFIX)
         partial = path.with_suffix(".part")
         with self._translated("keep the clip"):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -71,7 +75,7 @@ class AudioFileStore:
         return to
 
     def path_of(self, event: Event) -> Path:
-        """Return the file of an event's audio, whether it is there or not."""
+        """Return the file of an event's audio in clear, whether it is there or not."""
         date = event.captured_at.date().isoformat()
         return self._root / event.site / event.id.sensor / date / f"{event.id}.flac"
 

@@ -46,6 +46,7 @@ FIELDS: Final = (
     "calibration",
     "calibrated_ms",
     "backlog",
+    "sealed_to",
 )
 """Fields of an event's hash, in the order of `from_redis_hash`; an event may lack those from `towers` on."""
 _NEEDED: Final = FIELDS.index("towers")
@@ -82,6 +83,8 @@ def to_redis_hash(event: StoredEvent) -> dict[str, str | bytes]:
         fields |= level_fields(event.levels.details)
     if event.backlog:
         fields["backlog"] = "1"
+    if event.sealed_to:
+        fields["sealed_to"] = " ".join(event.sealed_to)
     return fields
 
 
@@ -95,7 +98,7 @@ def from_redis_hash(key: str, row: Sequence[bytes | None]) -> StoredEvent | None
     if row[0] is None:
         return None
     needed, rest = row[:_NEEDED], row[_NEEDED:]
-    towers, claimed, clock, backfilled, rate, calibration, calibrated, backlog = rest
+    towers, claimed, clock, backfilled, rate, calibration, calibrated, backlog, sealed_to = rest
     values = [value for value in needed if value is not None]
     if len(values) != len(needed):
         raise InvalidError(f"event {key} is archived without {FIELDS[needed.index(None)]}")
@@ -120,6 +123,7 @@ def from_redis_hash(key: str, row: Sequence[bytes | None]) -> StoredEvent | None
         rate_hz=int(rate or 0),
         calibration=Calibration(calibration.decode(), from_ms(calibrated)) if calibration and calibrated else None,
         backlog=backlog == b"1",
+        sealed_to=tuple((sealed_to or b"").decode().split()),
     )
 
 

@@ -255,8 +255,11 @@ class NamedSounds:
                 return made
 
     def _keep_clip(self, sound: str, event: StoredEvent) -> str:
-        """Copy an event's sound: the copy's path, or "" without; a disk that fails does not keep a name from it."""
-        if self._clips is None or not event.clip:
+        """Copy an event's sound: the copy's path, or "" without; a disk that fails does not keep a name from it.
+
+        Sealed sound is not copied: retention must remove it.
+        """
+        if self._clips is None or not event.clip or event.sealed_to:
             return ""
         try:
             return self._clips.copy(event.clip, _clip(sound, str(event.id)))

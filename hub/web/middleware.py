@@ -1,6 +1,7 @@
 """Security headers of all answers, and checks of all requests.
 
-- A strict Content-Security-Policy forbids to load, frame or run anything from other origins.
+- A strict Content-Security-Policy forbids to load, frame or run anything from other origins. Sound may also come from
+  the page's own memory (`blob:`): the page decrypts sealed sound there.
 - A request that changes data must come from the hub's own page (its `Origin` is the hub) or have the header
   `X-Earwitness`. Another site's page cannot send it without a preflight request. Source: OWASP, cross-site request
   forgery.
@@ -27,8 +28,8 @@ _OTHER_HOST: Final = (
     " web.public_url"
 )
 HEADERS: Final = {
-    "Content-Security-Policy": "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self';"
-    " frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'self'; media-src 'self' blob:; object-src 'none'; base-uri 'none';"
+    " form-action 'self'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",

@@ -87,7 +87,10 @@ class EventView(BaseModel):
     backlog: bool = Field(description="whether it waited in the sensor's spool until broker and hubs took it")
     space: str
     presence: dict[str, Probability]
-    audio: bool = Field(description="whether its audio was kept")
+    audio: bool = Field(description="whether its audio was kept in clear")
+    sealed_to: list[str] = Field(
+        description="public keys that its kept audio is sealed to; empty if the audio is in clear, or not kept"
+    )
     name: str | None = Field(description="name of its named sound, as known when the hub judged the event")
 
 
@@ -224,7 +227,8 @@ def event_view(event: StoredEvent, sound: NamedSound | None = None, details: Lev
         backlog=event.backlog,
         space=event.space,
         presence=presence_of(event),
-        audio=bool(event.clip),
+        audio=bool(event.clip) and not event.sealed_to,
+        sealed_to=list(event.sealed_to) if event.clip else [],
         name=sound and sound.name,
     )
 

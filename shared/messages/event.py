@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from datetime import UTC
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import cbor2
 import numpy as np
@@ -15,7 +15,9 @@ from shared.levels.values import MOST_BANDS, LevelDetails
 from shared.messages.codec import VERSION, Message, truncated, validate
 from shared.messages.fields import Decibels, DetailDecibels, Instant, NamePattern
 from shared.mqtt.topics import SensorTopic
+from shared.sealed_sound import MOST_KEYS, PUBLIC_KEY_PATTERN, SealedSound
 
+PublicKey = Annotated[str, Field(pattern=PUBLIC_KEY_PATTERN)]
 EVENT_CONTENT_TYPE: Final = "application/cbor"
 EVENT_CAP_BYTES: Final = 8 * 1024 * 1024
 """Largest event message: 60 s of 48 kHz 16-bit mono that FLAC could not compress is 5.8 MB."""
@@ -56,7 +58,9 @@ class EventMessage(Message):
     """One event as sent. It is self-contained, so that it can be spooled, replayed, dead-lettered and archived.
 
     Exactly one of `flac` and `embedding` is given; `space` is the id of the embedding's feature space. `sound` is the
-    FLAC audio next to an embedding: the hub keeps it for playback and does not embed it. `calibration` is the id of
+    FLAC audio next to an embedding: the hub keeps it for playback and does not embed it. `sealed` is this audio as an
+    encrypted file in the age format, and `sealed_to` the public keys whose private keys open it; both are given
+    together, and never next to `sound`. `calibration` is the id of
     the sensor's calibration and `calibrated_at` its time; both are missing if there is none. `backlog` is true if the
     event waited in the sensor's spool because the broker or the hubs did not take it.
     """
@@ -81,6 +85,8 @@ class EventMessage(Message):
     space: str | None = Field(default=None, max_length=64)
     embedding: bytes | None = Field(default=None, max_length=65_536, strict=True)
     sound: bytes | None = Field(default=None, min_length=4, strict=True)
+    sealed: bytes | None = Field(default=None, min_length=4, strict=True)
+    sealed_to: tuple[PublicKey, ...] | None = Field(default=None, min_length=1, max_length=MOST_KEYS)
     backlog: bool = False
 
     @model_validator(mode="after")
@@ -91,6 +97,10 @@ class EventMessage(Message):
             raise ValueError("an embedding needs its feature space, and audio must not name one")
         if self.sound is not None and self.embedding is None:
             raise ValueError("sound is given only next to an embedding")
+        if (self.sealed is None) != (self.sealed_to is None):
+            raise ValueError("sealed and sealed_to must be given together")
+        if self.sealed is not None and (self.embedding is None or self.sound is not None):
+            raise ValueError("sealed is given only next to an embedding, and not next to sound")
         return self
 
     @model_validator(mode="after")
@@ -111,8 +121,11 @@ def encode_event(event: Event) -> bytes:
     if event.calibration is not None:
         at = event.calibration.at.astimezone(UTC).isoformat()
         body |= {"calibration": event.calibration.id, "calibrated_at": at}
-    if event.sound is not None:
-        body["sound"] = event.sound.data
+    match event.sound:
+        case Flac(data):
+            body["sound"] = data
+        case SealedSound(data, keys):
+            body |= {"sealed": data, "sealed_to": list(keys)}
     if event.backlog:
         body["backlog"] = True
     return cbor2.dumps(
@@ -165,7 +178,7 @@ def decode_event(payload: bytes, topic: SensorTopic | None = None) -> Event:
         levels=_levels(message),
         body=_body(message),
         calibration=_calibration(message),
-        sound=None if message.sound is None else Flac(message.sound),
+        sound=_sound(message),
         backlog=message.backlog,
     )
 
@@ -190,3 +203,9 @@ def _body(message: EventMessage) -> Flac | Embedding:
     if raw.size != space.frames * space.dimension:
         raise InvalidError(f"{space.id} wants {space.frames} x {space.dimension} bytes, got {raw.size}")
     return Embedding(space=space.id, features=raw.reshape(space.shape))
+
+
+def _sound(message: EventMessage) -> Flac | SealedSound | None:
+    if message.sealed is not None:
+        return SealedSound(message.sealed, message.sealed_to or ())
+    return None if message.sound is None else Flac(message.sound)

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import cbor2
 
 from shared.events import ClockStatus
 
+_AUDIO: Final = frozenset({"sound", "sealed", "sealed_to"})
 CorrectTime = Callable[[str, int, datetime], tuple[datetime, ClockStatus] | None]
 """A function of boot, sequence number and capture time: the right time and the status of its clock, or None."""
 
@@ -23,9 +24,9 @@ def without_sound(payload: bytes) -> bytes | None:
     fields = _fields(payload)
     if "embedding" not in fields:
         return None
-    if "sound" not in fields:
+    if not _AUDIO & fields.keys():
         return payload
-    return cbor2.dumps({name: value for name, value in fields.items() if name != "sound"})
+    return cbor2.dumps({name: value for name, value in fields.items() if name not in _AUDIO})
 
 
 def correct_time(payload: bytes, correct: CorrectTime) -> bytes:

@@ -27,7 +27,7 @@ from hub.web.api.params import (
     Width,
     errors,
 )
-from hub.web.audio import audio_path, get_audio_or_404
+from hub.web.audio import audio_path, get_audio_or_404, get_sealed_audio_or_404
 from hub.web.context import WebContext
 from hub.web.listing import event_views
 from hub.web.pagination import decode_cursor, encode_cursor
@@ -36,6 +36,7 @@ from hub.web.schemas import EventList, EventView, ExplanationView, SimilarList, 
 from hub.web.search_service import filter_of, search_by_event
 from hub.web.spectrogram import VERSION, fingerprint, png, spectrogram
 from shared.audio import decode_flac
+from shared.sealed_sound import MEDIA_TYPE as SEALED
 from shared.taxonomy import CATEGORIES
 
 Answers = dict[int | str, dict[str, Any]]
@@ -50,6 +51,11 @@ AUDIO: Final[Answers] = {
     206: {"content": {"audio/flac": {}, "multipart/byteranges": {}}, "description": "the parts asked for by `Range`"},
     416: {"content": {"text/plain": {}}, "description": "a `Range` beyond the file"},
     400: {"content": {"text/plain": {}}, "description": "an invalid `Range`"},
+}
+SEALED_AUDIO: Final[Answers] = {
+    **AUDIO,
+    200: {"content": {SEALED: {}}, "description": "the encrypted file"},
+    206: {"content": {SEALED: {}, "multipart/byteranges": {}}, "description": "the parts asked for by `Range`"},
 }
 
 
@@ -110,8 +116,16 @@ def routes(parts: WebContext) -> APIRouter:
 
     @router.get("/{event_id}/audio", response_class=FileResponse, responses={**AUDIO, **errors(404, 422, 503)})
     def audio(event_id: EventIdPath) -> FileResponse:
-        """Return the event's audio, if the hub kept it."""
+        """Return the event's audio, if the hub kept it in clear."""
         return sound_file(parts, get_event_or_404(parts.archive, event_id))
+
+    @router.get(
+        "/{event_id}/sealed-audio", response_class=FileResponse, responses={**SEALED_AUDIO, **errors(404, 422, 503)}
+    )
+    def sealed_audio(event_id: EventIdPath) -> FileResponse:
+        """Return the event's audio as the sensor encrypted it, in the age format; the private key opens it."""
+        path = get_sealed_audio_or_404(parts, get_event_or_404(parts.archive, event_id))
+        return FileResponse(path, media_type=SEALED, filename=path.name, headers={"Cache-Control": _CACHED})
 
     @router.get(
         "/{event_id}/spectrogram.png", response_class=Response, responses={**PICTURE, **errors(404, 422, 503)}

@@ -45,6 +45,7 @@ _EVENT: Final = (
     "backfilled",
     "space",
     "audio",
+    "sealed_to",
     "name",
     *CATEGORIES,
 )

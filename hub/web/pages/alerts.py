@@ -7,7 +7,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.datastructures import URL
 
 from hub.domain.verdicts import Verdict, VerdictKind
-from hub.web.audio import audio_path
+from hub.web.audio import audio_path, sealed_path
 from hub.web.listing import AlertFilter, alerts
 from hub.web.pages.event import attention_of, explained, naming_of
 from hub.web.pages.rendering import PageRenderer
@@ -65,6 +65,7 @@ def routes(shell: PageRenderer) -> APIRouter:
             event=event,
             lead=lead,
             audible=audio_path(parts, event) is not None,
+            sealed=sealed_path(parts, event) is not None,
             attention=attention_of(shell, event),
             alike=explained(shell, event, list(found.matches)),
             verdicts=verdicts,

@@ -11,7 +11,7 @@ from hub.domain.episodes import CONTINUE_RATIO, Episode
 from hub.domain.records import StoredEvent, to_ms
 from hub.search.backend import Filter
 from hub.store.event_queries import EventFilter
-from hub.web.audio import audio_path
+from hub.web.audio import audio_path, sealed_path
 from hub.web.band_chart import level_chart
 from hub.web.name_service import likely
 from hub.web.pages.rendering import PageRenderer
@@ -58,6 +58,7 @@ def routes(shell: PageRenderer) -> APIRouter:
             flags=() if details is None else _flags(details),
             attention=attention_of(shell, found),
             audible=audio_path(parts, found) is not None,
+            sealed=sealed_path(parts, found) is not None,
             keeps_sound=parts.settings.store.audio_dir is not None,
             ambient=_above_ambient(shell, found),
             episodes=episodes,
