@@ -22,7 +22,6 @@ from hub.store.audio_files import AudioFileStore
 from hub.store.episodes import EpisodeStore
 from hub.store.events import EventStore
 from hub.store.named_sounds import NamedSounds
-from hub.store.sources import SourceStore
 from shared.events import Event, Flac
 from shared.messages.event import encode_event
 from shared.mqtt.topics import SensorTopic
@@ -74,12 +73,8 @@ def test_a_row_of_an_earlier_hub_is_not_sealed(root: Path, archive: EventStore, 
 
 
 def test_retention_removes_sealed_sound(root: Path, archive: EventStore) -> None:
-    episodes = EpisodeStore(archive)
-    sources = SourceStore(archive, episodes)
     metrics = HubMetrics(CollectorRegistry())
-    audio = AudioFileStore(root)
-    stores = Stores(archive, episodes, sources, audio, NamedSounds(archive, audio))
-    retention = Retention(stores, Retrieval(SCORERS), metrics)
+    retention = Retention(Stores.of(archive, AudioFileStore(root)), Retrieval(SCORERS), metrics)
     retention.expire(NOON + timedelta(days=1))
     assert list(root.rglob("*.age")) == []
 
