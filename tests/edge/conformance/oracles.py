@@ -135,9 +135,14 @@ def _centres(rate_hz: int) -> list[float]:
 
 
 def _oversampled(samples: Floats, rate_hz: int) -> tuple[Floats, int]:
-    padded = np.append(samples, np.zeros(rate_hz))
-    raised = resample(padded, _OVERSAMPLED * padded.size)
-    return np.asarray(raised[: _OVERSAMPLED * samples.size]), _OVERSAMPLED * rate_hz
+    """Return a recording after 10 ms of silence, in which its interpolation begins, at a higher rate in Hz.
+
+    The samples are scaled so that their mean power is that of the recording.
+    """
+    before = rate_hz // 100
+    padded = np.concatenate([np.zeros(before), samples, np.zeros(rate_hz)])
+    raised = resample(padded, _OVERSAMPLED * padded.size)[: _OVERSAMPLED * (before + samples.size)]
+    return np.asarray(raised * np.sqrt(1.0 + before / samples.size)), _OVERSAMPLED * rate_hz
 
 
 def _level(power: Floats | float) -> float:
@@ -178,14 +183,15 @@ def page(deviations: Mapping[str, Sequence[Mapping[str, Floats]]], skipped: Mapp
     yield f"`{COMMAND} FOLDER` measures recordings and prints this page; do not edit it."
     yield f"It compares the level meter with independent implementations on {recordings} recordings. Figures are in"
     yield "dB: the largest deviation, and the deviation that 95 % of the values do not exceed.\n"
-    yield "| oracle | quantity | largest | 95 % below | limit |"
-    yield "|---|---|---|---|---|"
+    yield "| oracle | quantity | largest | 95 % below | limit | recordings above the limit |"
+    yield "|---|---|---|---|---|---|"
     for name, many in deviations.items():
         for quantity, limit_db in LIMITS_DB.items():
             found = [np.abs(one[quantity]) for one in many if quantity in one]
             values = np.concatenate(found) if found else np.zeros(0)
             figures = f"{values.max():.3f} | {np.quantile(values, 0.95):.3f}" if values.size else "- | -"
-            yield f"| {name} | {quantity} | {figures} | {limit_db:g} |"
+            above = sum(bool(one.max() > limit_db) for one in found) if found else "-"
+            yield f"| {name} | {quantity} | {figures} | {limit_db:g} | {above} |"
     for name, reason in skipped.items():
         yield f"\n`{name}` was left out: {reason}."
     yield "\nLargest deviation in each third-octave band:\n"
