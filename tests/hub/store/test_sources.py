@@ -31,6 +31,7 @@ from hub.store.source_rows import Group
 from hub.store.source_transaction import Drawer
 from hub.store.source_verdicts import SourceVerdicts
 from hub.store.sources import SourceStore
+from shared.errors import UnavailableError
 from shared.feature_space import VGGISH
 from shared.messages.alert import AlertMessage
 from tests.sources import DOG, MONDAY, conclude, retrieval, source_event
@@ -38,6 +39,7 @@ from tests.sources import DOG, MONDAY, conclude, retrieval, source_event
 pytestmark = pytest.mark.redis
 
 PLACES = SensorMap({}, 200.0, ZoneInfo("UTC"))
+DOGS = Group("demo", "dog", VGGISH.id)
 
 
 class World:
@@ -149,8 +151,7 @@ def edited(world: World, count: int, work: Callable[[Drawer], None], most: int =
     world.receive(*(source_event(n, n, at(n)) for n in range(count)))
     due = world.store.due(0, count)
     episodes = [one for one in world.store.standing(due).values() if isinstance(one, Episode)]
-
-    def filed(drawer: Drawer) -> None:
+    for drawer in world.store.attempts(DOGS, "network", due, rule=SourceRule(0.5, most)):
         for number, episode in enumerate(episodes):
             identity = np.eye(64, dtype=np.float32)[number]
             member = drawer.partition.file(Seen(episode.id, episode.opened_ms, episode.peak_event, identity))
@@ -158,8 +159,6 @@ def edited(world: World, count: int, work: Callable[[Drawer], None], most: int =
             drawer.filed[episode.id], drawer.opened_ms[episode.id] = member, episode.opened_ms
             drawer.done.add(episode.id)
         work(drawer)
-
-    world.store.edit(Group("demo", "dog", VGGISH.id), "network", due, filed, rule=SourceRule(0.5, most))
     return world.groups()
 
 
@@ -175,6 +174,37 @@ def test_a_source_that_is_abandoned_as_it_opens_leaves_nothing(world: World) -> 
     assert edited(world, 3, lambda _drawer: None, most=1) == {names(2)}
     assert len(list(world.archive.client.scan_iter(keys.source_episodes("*")))) == 1
     assert world.archive.client.hlen(keys.source_members("demo")) == 1
+
+
+def test_a_change_is_attempted_again_if_an_episode_changed_meanwhile(world: World) -> None:
+    world.receive(source_event(0, 1, at(0)))
+    (due,) = world.store.due(0, 10)
+    attempts = 0
+    for drawer in world.store.attempts(DOGS, "network", [due]):
+        attempts += 1
+        drawer.done.add(due)
+        assert world.store.due(0, 10) == [due]
+        if attempts == 1:
+            client = world.archive.client
+            client.set(keys.episode(due), client.get(keys.episode(due)))
+    assert attempts == 2
+    assert world.store.due(0, 10) == []
+
+
+def test_a_change_that_fails_half_way_keeps_nothing_and_gives_its_connection_back(world: World) -> None:
+    world.receive(source_event(0, 1, at(0)))
+    (due,) = world.store.due(0, 10)
+
+    def fail() -> None:
+        for drawer in world.store.attempts(DOGS, "network", [due]):
+            drawer.done.add(due)
+            raise UnavailableError
+
+    in_use = len(world.archive.client.connection_pool._in_use_connections)
+    with pytest.raises(UnavailableError):
+        fail()
+    assert world.store.due(0, 10) == [due]
+    assert len(world.archive.client.connection_pool._in_use_connections) == in_use
 
 
 def test_sources_are_of_one_site(world: World) -> None:
