@@ -263,5 +263,5 @@ class Hub:
                 wait_s = min(10.0, wait_s * 2)
             else:
                 for doubt in fitness.doubts:
-                    log.warning("Redis may lose events", extra={"store": fitness.name, "reason": doubt})
+                    log.warning("Redis needs attention", extra={"store": fitness.name, "reason": doubt})
                 return
