@@ -98,21 +98,21 @@ class Pipeline:
         return next(self.handle_all([(topic, payload)]))
 
     def handle_all(self, messages: Sequence[tuple[str, bytes]]) -> Iterator[HandledMessage]:
-        """`prepare` and `finish`."""
+        """`prepare` and `process`."""
         yield from self.process(self.prepare(messages))
 
     def process(self, items: Sequence[PreparedMessage]) -> Iterator[HandledMessage]:
         """Archive, search and decide on alerts; store a message that is invalid as a dead letter.
 
         Args:
-            items: prepared; others may have been finished since then.
+            items: prepared; others may have been processed since then.
 
         Yields:
             The outcome of each, in order. If an error interrupts this, the messages whose outcome was returned are
             complete, and the others can be processed again.
 
         Raises:
-            UnavailableError: a server is away; nothing is lost if the same items are finished again.
+            UnavailableError: a server is away; nothing is lost if the same items are processed again.
         """
         run: dict[EventId, PreparedMessage] = {}
         for item in items:
