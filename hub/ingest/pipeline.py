@@ -58,7 +58,7 @@ class Pipeline:
         archive: where events are written.
         retrieval: finds similar past events.
         extractor: turns clips into features.
-        judge: takes events into episodes, and decides which raise an alert.
+        detector: takes events into episodes, and decides which raise an alert.
         metrics: counters and timings.
         clips: where audio is kept, or None to keep none.
         names: compares events with named sounds; None to name none.
@@ -73,7 +73,7 @@ class Pipeline:
         archive: EventStore,
         retrieval: Retrieval,
         extractor: FeatureExtractor,
-        judge: AlertDetector,
+        detector: AlertDetector,
         metrics: HubMetrics,
         clips: AudioFileStore | None = None,
         names: NameMatcher | None = None,
@@ -84,8 +84,8 @@ class Pipeline:
         self._archive = archive
         self._answers = HeartbeatResponder(archive.client)
         self._retrieval = retrieval
-        self._judge = judge
-        self._matcher = Matcher(retrieval, judge)
+        self._detector = detector
+        self._matcher = Matcher(retrieval, detector)
         self._metrics = metrics
         self._names = names
         self._stage = StageTimer(metrics)
@@ -195,7 +195,7 @@ class Pipeline:
         with self._stage("retrieve", fresh):
             similar = self._search(kept)
         with self._stage("judge", fresh):
-            alerts = self._judge.process([stored for stored, _ in kept], similar)
+            alerts = self._detector.process([stored for stored, _ in kept], similar)
         self._count(kept, alerts)
         alert_of = {event_id(item): alert for (_, item), alert in zip(kept, alerts, strict=True)}
         for item in run:

@@ -13,7 +13,7 @@ from hub.notify.channels.mqtt import MqttAlertPublisher
 from hub.notify.channels.protocol import Channel
 from hub.notify.channels.webhook import Webhook
 from hub.notify.delivery import DeliveryWorker
-from hub.notify.dispatcher import MQTT, AlertDispatcher, Completion, Route
+from hub.notify.dispatcher import MQTT, AlertDispatcher, Enrichment, Route
 from hub.notify.http import JsonPoster
 from hub.notify.outbox import Outbox
 from hub.notify.rendering import MessageRenderer
@@ -150,7 +150,7 @@ class NotificationService:
         public_url: URL of the hub's pages for browsers.
         hub: name of this hub.
         metrics: the hub's metrics.
-        completion: completes an alert before it is sent; see `AlertDispatcher`.
+        enrichment: enriches an alert before it is sent; see `AlertDispatcher`.
 
     Raises:
         InvalidError: settings that cannot be used.
@@ -166,7 +166,7 @@ class NotificationService:
         public_url: str,
         hub: str,
         metrics: HubMetrics,
-        completion: Completion | None = None,
+        enrichment: Enrichment | None = None,
     ) -> None:
         broker = Outbox(client, MQTT)
         addresses = [Route(broker, NewsFilter(notify.late_after_s).accepts)]
@@ -187,7 +187,7 @@ class NotificationService:
                 expire_after_s=notify.expire_after_s,
             )
             self._parts.append(delivery_worker)
-        self._parts.append(AlertDispatcher(client, hub=hub, addresses=addresses, completion=completion))
+        self._parts.append(AlertDispatcher(client, hub=hub, addresses=addresses, enrichment=enrichment))
 
     @property
     def workers(self) -> list[Worker]:
