@@ -1,6 +1,6 @@
 """Build the notification channels of a hub from settings, start and stop them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -38,7 +38,7 @@ class ConfiguredChannel:
 
     Attributes:
         name: unique name of the channel.
-        kind: webhook, alertmanager or apprise.
+        kind: `kind` of its settings: webhook, alertmanager or apprise.
         notifier: sends the messages.
         rules: which messages are sent now, held or dropped.
         wording: renders the texts.
@@ -67,11 +67,7 @@ def build_channels(settings: NotifySettings, zone: ZoneInfo, public_url: str) ->
         try:
             channels.append(
                 ConfiguredChannel(
-                    name,
-                    group.removesuffix("s"),
-                    _notifier(one),
-                    rules_of(one, zone),
-                    _wording(one, public_url, zone),
+                    name, one.kind, _notifier(one), rules_of(one, zone), _wording(one, public_url, zone)
                 )
             )
         except InvalidError as error:
@@ -80,12 +76,7 @@ def build_channels(settings: NotifySettings, zone: ZoneInfo, public_url: str) ->
 
 
 def _named(settings: NotifySettings) -> Iterator[tuple[str, str, ChannelSettings]]:
-    groups: Mapping[str, Mapping[str, ChannelSettings]] = {
-        "webhooks": settings.webhooks,
-        "alertmanagers": settings.alertmanagers,
-        "apprise": settings.apprise,
-    }
-    for group, channels in groups.items():
+    for group, channels in settings.groups().items():
         for name, one in channels.items():
             yield group, name, one
 
