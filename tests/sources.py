@@ -90,5 +90,5 @@ def conclude(
 ) -> list[AlertMessage | None]:
     """Archive and judge events; each that opens an episode raises an alert."""
     archive.add_many(events)
-    judge = AlertDetector(episode_store, places, AlertRule(threshold=0.5, others_per_day=1e9, cooldown_s=0.0))
-    return judge.process(events, [alike(match)] * len(events))
+    detector = AlertDetector(episode_store, places, AlertRule(threshold=0.5, others_per_day=1e9, cooldown_s=0.0))
+    return detector.process(events, [alike(match)] * len(events))

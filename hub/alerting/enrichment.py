@@ -1,4 +1,4 @@
-"""Complete an alert before it is dispatched: recurrence, episodes of nearby sensors, severity.
+"""Enrich an alert before it is dispatched: recurrence, episodes of nearby sensors, severity.
 
 A candidate network that runs in the shadow adds its match probability; nothing else uses that.
 """
@@ -21,7 +21,7 @@ _EPISODES: Final = 200
 
 
 class AlertEnricher:
-    """Completes alerts.
+    """Enriches alerts.
 
     Args:
         episode_store: where episodes are.

@@ -42,7 +42,7 @@ class MatchExplanation:
         same_source: probability that they come from the same source, in [0, 1]; None if the model does not
             distinguish sources.
         threshold: match probability that an alert about `lead` needs at the event's site.
-        breaks: sentences on what would have to differ to break the match.
+        counterfactuals: sentences on what would have to differ to break the match.
         frames: float32 [n], in [0, 1]: how much attention each n-th of the event drew, the most being 1.
         match_frames: the same of the other.
     """
@@ -95,7 +95,7 @@ class MatchExplainer:
             lead=lead,
             match_probability=match_probability.get(lead, 0.0),
             threshold=threshold,
-            counterfactuals=self._breaks(event.space, pair, lead, threshold) if lead else [],
+            counterfactuals=self._counterfactuals(event.space, pair, lead, threshold) if lead else [],
             frames=_weighted_attention(first, event.presence),
             match_frames=_weighted_attention(second, match.presence),
             same_source=self._retrieval.same_sources(event.space, [pair])[0],
@@ -115,7 +115,7 @@ class MatchExplainer:
         shared = matrix[:, BOTH] >= self._rule.min_shared
         return {name: float(row[i]) for i, name in enumerate(CATEGORIES) if shared[i]}
 
-    def _breaks(self, space: str, pair: Match, lead: str, threshold: float) -> list[str]:
+    def _counterfactuals(self, space: str, pair: Match, lead: str, threshold: float) -> list[str]:
         """Return the single differences, or else the pairs, that would make it no match worth an alert."""
         before = self._match_probability(space, pair.kind_rank, pair.matrix)[lead]
         if before < threshold:

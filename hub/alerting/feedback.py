@@ -31,7 +31,7 @@ class FeedbackService:
     Args:
         archive: whose store is used.
         episode_store: where "ignore" hushes.
-        learner: estimates thresholds again.
+        tuner: estimates thresholds again.
         sources: joins and parts sources by a verdict; None leaves them as they are.
     """
 
@@ -39,13 +39,13 @@ class FeedbackService:
         self,
         archive: EventStore,
         episode_store: EpisodeStore,
-        learner: ThresholdTuner,
+        tuner: ThresholdTuner,
         sources: SourceVerdicts | None = None,
     ) -> None:
         self._redis = archive.client
         self._rows = archive.rows
         self._episode_store = episode_store
-        self._learner = learner
+        self._tuner = tuner
         self._sources = sources
 
     def submit(
@@ -102,7 +102,7 @@ class FeedbackService:
             self._episode_store.suppress(given.place, given.category, alert.event, at_ms, until_ms)
         elif self._sources is not None and verdict in {"same", "different"}:
             self._sources.take(alert, about, same=verdict == "same")
-        self._learner.tune(alert.site)
+        self._tuner.tune(alert.site)
         return given
 
     @raises_unavailable

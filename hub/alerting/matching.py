@@ -29,12 +29,12 @@ class Matcher:
 
     Args:
         retrieval: finds similar past events.
-        judge: knows which episodes events go on with.
+        detector: knows which episodes events go on with.
     """
 
-    def __init__(self, retrieval: Retrieval, judge: AlertDetector) -> None:
+    def __init__(self, retrieval: Retrieval, detector: AlertDetector) -> None:
         self._retrieval = retrieval
-        self._judge = judge
+        self._detector = detector
 
     def found(self, events: Sequence[StoredEvent], towers: Sequence[npt.NDArray[np.float32]]) -> list[SearchResult]:
         """Return the matches of each event among those before it.
@@ -46,7 +46,7 @@ class Matcher:
         Raises:
             UnavailableError: the store is away.
         """
-        rule = self._judge.rule
+        rule = self._detector.rule
         ids = [str(event.id) for event in events]
         requests = []
         for number, (event, own) in enumerate(zip(events, towers, strict=True)):
@@ -72,11 +72,11 @@ class Matcher:
     def _look_past_own_episodes(
         self, events: Sequence[StoredEvent], requests: Sequence[tuple[str, Query]], answers: list[list[Match]]
     ) -> None:
-        """Search again for events whose own long episode crowds the answer: the judge counts none of its clips."""
+        """Search again for events whose own long episode crowds the answer: the detector counts none of its clips."""
         crowded = [row for row, event in enumerate(events) if _crowded(event, answers[row])]
         if not crowded:
             return
-        spans = self._judge.own_spans([events[row] for row in crowded])
+        spans = self._detector.own_spans([events[row] for row in crowded])
         again = {row: span for row, span in zip(crowded, spans, strict=True) if span is not None}
         further = [
             (space, replace(query, exclusion=_around(query.exclusion, *again[row])))

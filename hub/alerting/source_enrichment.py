@@ -12,7 +12,7 @@ from shared.messages.alert import AlertMessage, SourceMessage
 _AFTER: Final = timedelta(seconds=1)
 
 
-class SourceCompleter:
+class SourceEnricher:
     """Adds to alerts which source they are about.
 
     Args:
@@ -26,7 +26,7 @@ class SourceCompleter:
         self._store = store
         self._histories = histories
 
-    def complete(self, alert: AlertMessage) -> AlertMessage:
+    def enrich(self, alert: AlertMessage) -> AlertMessage:
         """Return the alert with the source of its episode; as it is if the episode is of none.
 
         Raises:

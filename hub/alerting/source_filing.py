@@ -15,7 +15,6 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Final
 
 import numpy as np
@@ -135,20 +134,18 @@ class SourceFiler:
         for name, member in self._store.members(merged).items():
             stored = self._store.get(member.source)
             if stored is not None:
-                self._store.edit(stored.group, stored.network, [name], partial(_leave, name))
+                for drawer in self._store.attempts(stored.group, stored.network, [name]):
+                    _leave(drawer, name)
         self._store.forget_due(merged)
 
     def _file(self, group: Group, scorer: Scorer, identified: Sequence[_Identified]) -> None:
         outcomes: list[str] = []
-
-        def work(drawer: Drawer) -> None:
+        names = [one.episode.id for one in identified]
+        for drawer in self._store.attempts(group, scorer.fingerprint, names, same=_same(scorer), rule=self._rule):
             self._recompute(drawer)
             standing = self._store.standing(names)
             still = [one for one in identified if _stands(one.episode, standing.get(one.episode.id))]
-            outcomes[:] = [_put(drawer, one) for one in sorted(still, key=lambda one: one.episode.opened_ms)]
-
-        names = [one.episode.id for one in identified]
-        self._store.edit(group, scorer.fingerprint, names, work, same=_same(scorer), rule=self._rule)
+            outcomes = [_put(drawer, one) for one in sorted(still, key=lambda one: one.episode.opened_ms)]
         for outcome in filter(None, outcomes):
             self._metrics.filed.labels(outcome).inc()
 
@@ -222,7 +219,7 @@ def _put(drawer: Drawer, one: _Identified) -> str:
     return "opened" if drawer.partition.sources[member.source].size == 1 else "joined"
 
 
-def _leave(name: str, drawer: Drawer) -> None:
+def _leave(drawer: Drawer, name: str) -> None:
     before = drawer.before(name)
     if before is not None:
         drawer.partition.forget(before)

@@ -39,7 +39,7 @@ class SourceHistories:
         self._pause_ms = round(pause_s * 1000)
 
     def episodes(self, source: str, now: datetime) -> list[Episode]:
-        """Episodes of a source, at most `MOST`, the newest first.
+        """Episodes of a source, at most `MAX_EPISODES`, the newest first.
 
         Raises:
             UnavailableError: the store is away.

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from hub.alerting.completion import AlertCompletion
 from hub.alerting.detector import AlertDetector
 from hub.alerting.enrichment import AlertEnricher
+from hub.alerting.enrichment_steps import EnrichmentSteps
 from hub.alerting.recurrence import RecurrenceService
 from hub.alerting.shadow import ShadowModel
-from hub.alerting.source_enrichment import SourceCompleter
+from hub.alerting.source_enrichment import SourceEnricher
 from hub.alerting.source_filing import SourceFiler
 from hub.alerting.source_recurrence import SourceHistories
 from hub.app.factory import Stores, build_alert_rule
@@ -68,7 +68,7 @@ def build_enricher(
     recurrence: RecurrenceService,
     shadow: ShadowModel | None = None,
 ) -> AlertEnricher:
-    """Return the component that completes alerts."""
+    """Return the component that enriches alerts."""
     return AlertEnricher(
         stores.episodes,
         recurrence,
@@ -99,8 +99,8 @@ def build_source_filer(
     return SourceFiler(stores.events, stores.sources, retrieval, rule, metrics)
 
 
-def build_completion(
+def build_enrichment(
     stores: Stores, enricher: AlertEnricher, filer: SourceFiler, histories: SourceHistories
-) -> AlertCompletion:
-    """Return what completes an alert before it is dispatched."""
-    return AlertCompletion(enricher, SourceCompleter(filer, stores.sources, histories))
+) -> EnrichmentSteps:
+    """Return what enriches an alert before it is dispatched."""
+    return EnrichmentSteps(enricher, SourceEnricher(filer, stores.sources, histories))

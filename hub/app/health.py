@@ -39,7 +39,7 @@ class HubHealth:
         workers: Sequence[Worker],
     ) -> None:
         self._settings = settings
-        self._numbers = Bounded(events.numbers, MAX_WAIT_S, "the store")
+        self._report = Bounded(events.report, MAX_WAIT_S, "the store")
         self._consumer = consumer
         self._monitor = monitor
         self._workers = workers
@@ -52,18 +52,20 @@ class HubHealth:
         """Return the current state of the hub's connections."""
         reasons = self.probes.reasons()
         try:
-            (events, dead_letters), store = self._numbers(), True
+            (events, dead_letters, refusal), store = self._report(), True
+            if refusal:
+                reasons.append(refusal)
         except UnavailableError as error:
             events, dead_letters, store = 0, 0, False
             reasons.append(hinted(str(error), self._settings.redis.url.get_secret_value()))
-        refusal = self._consumer.problem
+        problem = self._consumer.problem
         no_events = self._monitor.beats_missing and not self._consumer.shared_seen
-        if refusal is None and no_events and self._consumer.connected:
-            refusal = LITERAL
-        if refusal is not None:
-            reasons.append(refusal)
+        if problem is None and no_events and self._consumer.connected:
+            problem = LITERAL
+        if problem is not None:
+            reasons.append(problem)
         return HealthStatus(
-            broker=self._consumer.connected and refusal is None,
+            broker=self._consumer.connected and problem is None,
             store=store,
             events=events,
             dead_letters=dead_letters,

@@ -10,9 +10,9 @@ from prometheus_client import CollectorRegistry
 from hub.alerting.explanation import MatchExplainer
 from hub.alerting.name_matching import NameMatcher
 from hub.app.event_factory import (
-    build_completion,
     build_detector,
     build_enricher,
+    build_enrichment,
     build_shadow_model,
     build_source_filer,
 )
@@ -119,7 +119,7 @@ class Hub:
             archive=self._archive,
             retrieval=self._retrieval,
             extractor=self._extractor,
-            judge=build_detector(settings, self._stores, self._places, self._metrics),
+            detector=build_detector(settings, self._stores, self._places, self._metrics),
             metrics=self._metrics,
             clips=self._stores.audio,
             names=self._name_matcher,
@@ -140,7 +140,7 @@ class Hub:
         )
 
     def _build_alerting(self) -> None:
-        """Build what completes, explains and sends alerts."""
+        """Build what enriches, explains and sends alerts."""
         settings, stores = self._settings, self._stores
         self._patterns = build_recurrence(settings, stores, self._places)
         self._histories = build_source_histories(settings, stores, self._places)
@@ -156,7 +156,7 @@ class Hub:
             public_url=settings.web.public_url,
             hub=settings.hub.name,
             metrics=self._metrics,
-            completion=build_completion(stores, enricher, self._filer, self._histories),
+            enrichment=build_enrichment(stores, enricher, self._filer, self._histories),
         )
 
     def run(self) -> None:
@@ -263,5 +263,5 @@ class Hub:
                 wait_s = min(10.0, wait_s * 2)
             else:
                 for doubt in fitness.doubts:
-                    log.warning("Redis may lose events", extra={"store": fitness.name, "reason": doubt})
+                    log.warning("Redis needs attention", extra={"store": fitness.name, "reason": doubt})
                 return

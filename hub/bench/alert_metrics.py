@@ -30,7 +30,7 @@ class GroundTruth:
         places: `site/sensor` of each sensor, by number.
         sound_events: sound events by name.
         clips: clips by event id.
-        alerts: completed alerts in order.
+        alerts: enriched alerts in order.
         episodes: all episodes.
     """
 

@@ -73,7 +73,7 @@ class AlertQualityReport:
         escalated: share of alerts that are recurring or urgent.
         escalated_planted: the same among alerts about planted sources.
         planted_escalated: share of the recurring or urgent alerts that are about planted sources.
-        completing_ms: median time for completing an alert, ms.
+        completing_ms: median time for enriching an alert, ms.
         completing_p95_ms: 95th percentile of that time, ms.
         seconds: duration of the replay, s.
     """

@@ -92,7 +92,7 @@ def page_figures(*, events: int, repeats: int, progress: ProgressFn = lambda *_:
 def _fill(store: EventStore, count: int, progress: ProgressFn) -> None:
     rng = np.random.default_rng(0)
     retrieval = Retrieval([Scorer(load(default_checkpoint(EARWITNESS_SMALL.id)))])
-    judge = AlertDetector(EpisodeStore(store), SensorMap({}, 0.0, ZoneInfo("UTC")), AlertRule())
+    detector = AlertDetector(EpisodeStore(store), SensorMap({}, 0.0, ZoneInfo("UTC")), AlertRule())
     began = datetime.now(UTC) - timedelta(days=DAYS)
     step = timedelta(days=DAYS) / count
     for first in range(0, count, _BATCH):
@@ -117,7 +117,7 @@ def _fill(store: EventStore, count: int, progress: ProgressFn) -> None:
                 )
             )
         store.add_many(events)
-        judge.process(events, [_search_result(event, rng) for event in events])
+        detector.process(events, [_search_result(event, rng) for event in events])
         progress("filling the archive", (first + size) / count)
     store.client.delete(keys.ALERTS_PENDING)
 

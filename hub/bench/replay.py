@@ -1,6 +1,6 @@
 """A hub without broker, web and clock: events pass its pipeline as fast as it processes them.
 
-The capture times of the events replace the clock: the hub tunes thresholds, completes alerts and takes verdicts at
+The capture times of the events replace the clock: the hub tunes thresholds, enriches alerts and takes verdicts at
 these times.
 """
 
@@ -54,16 +54,16 @@ class ReplayHub:
     """A hub that replays events, and the alerts and thresholds that result.
 
     Attributes:
-        alerts: completed alerts in order.
-        completing_ms: time for completing each alert, ms.
+        alerts: enriched alerts in order.
+        completing_ms: time for enriching each alert, ms.
         thresholds: thresholds of the site at the end of each day, by category.
     """
 
     archive: EventStore
     episode_store: EpisodeStore
     pipeline: Pipeline
-    learner: ThresholdTuner
-    completer: AlertEnricher
+    tuner: ThresholdTuner
+    enricher: AlertEnricher
     feedback: FeedbackService
     now: list[datetime]
     verdict: Verdict | None = None
@@ -87,8 +87,8 @@ class ReplayHub:
             if handled.outcome is not Outcome.ARCHIVED:
                 raise InvalidError(f"the hub rejected an event: {handled.outcome.value}")
             if handled.alert is not None:
-                self._complete(handled.alert)
-        self.learner.tune_stale()
+                self._enrich(handled.alert)
+        self.tuner.tune_stale()
 
     def process_all(
         self, batches: Iterable[Sequence[Event]], progress: Callable[[int], None] = lambda _: None
@@ -110,15 +110,15 @@ class ReplayHub:
                 progress(count)
         return time.monotonic() - started
 
-    def _complete(self, alert: AlertMessage) -> None:
+    def _enrich(self, alert: AlertMessage) -> None:
         started = time.perf_counter()
-        completed = self.completer.enrich(alert)
+        enriched = self.enricher.enrich(alert)
         self.completing_ms.append(1000 * (time.perf_counter() - started))
-        self.alerts.append(completed)
+        self.alerts.append(enriched)
         if self.verdict is not None:
-            right = self.verdict(completed)
+            right = self.verdict(enriched)
             self.feedback.submit(
-                alert=completed, match=None, verdict="same" if right else "different", now=alert.captured_at
+                alert=enriched, match=None, verdict="same" if right else "different", now=alert.captured_at
             )
 
     def _close_days(self, site: str) -> None:
@@ -147,16 +147,16 @@ def replay_hub(settings: HubSettings, verdict: Verdict | None = None) -> Iterato
         retrieval = build_retrieval(settings)
         extractor, _ = build_extractor(settings, retrieval)
         places, metrics = build_sensor_map(settings.sites), HubMetrics(CollectorRegistry())
-        learner = build_threshold_tuner(settings.alerts, stores)
-        completer = build_enricher(settings, stores, places, build_recurrence(settings, stores, places))
+        tuner = build_threshold_tuner(settings.alerts, stores)
+        enricher = build_enricher(settings, stores, places, build_recurrence(settings, stores, places))
         now: list[datetime] = [datetime.now().astimezone()]
         pipeline = Pipeline(
             archive=stores.events,
             retrieval=retrieval,
             extractor=extractor,
-            judge=build_detector(settings, stores, places, metrics),
+            detector=build_detector(settings, stores, places, metrics),
             metrics=metrics,
             now=lambda: now[0],
         )
-        feedback = build_feedback(stores, learner)
-        yield ReplayHub(stores.events, stores.episodes, pipeline, learner, completer, feedback, now, verdict)
+        feedback = build_feedback(stores, tuner)
+        yield ReplayHub(stores.events, stores.episodes, pipeline, tuner, enricher, feedback, now, verdict)

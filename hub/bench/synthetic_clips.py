@@ -36,7 +36,7 @@ class EmbeddedClips:
     """Features and levels of clips, as the hub receives them.
 
     Attributes:
-        features: uint8 [n, frames, dimension] of `SMALL`.
+        features: uint8 [n, frames, dimension] of `EARWITNESS_SMALL`.
         laeq: float32 [n], level of the clip in dBFS, not weighted.
         lafmax: float32 [n], the highest eighth of a second of it.
     """

@@ -189,8 +189,8 @@ def _compare(
     from hub.search.retrieval import Retrieval
 
     stores = build_stores(settings)
-    learner = build_threshold_tuner(settings.alerts, stores)
-    verdicts = [v for v in build_feedback(stores, learner).all() if v.hub_was_right is not None]
+    tuner = build_threshold_tuner(settings.alerts, stores)
+    verdicts = [v for v in build_feedback(stores, tuner).all() if v.hub_was_right is not None]
     if checkpoint is not None:
         pairs = list(with_events(stores.events, verdicts))
         judgement = _networks(build_retrieval(settings), Retrieval([build_scorer(checkpoint)]), pairs)
@@ -203,7 +203,7 @@ def _compare(
             [v.match_probability for v in relevant], [bool(v.hub_was_right) for v in relevant], present, value
         )
         if judgement.better and pin:
-            learner.pin_threshold(site, category, value)
+            tuner.pin_threshold(site, category, value)
     if judgement.better and checkpoint is not None and promote is not None:
         shutil.copyfile(checkpoint, promote)
     typer.echo(to_json({**asdict(judgement), "better": judgement.better}) if json_ else judgement.describe())

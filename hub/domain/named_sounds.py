@@ -5,8 +5,8 @@ the identity of each example in the same feature space:
 
 1. P(same source) of an event and a named sound is that of the event and the sound's closest example. It is read from
    the calibration of any two clips: a person chose the example, no search did.
-2. A named sound is recognised from its own threshold on. While it goes on at a place, `KEEPS` of the threshold is
-   enough, as for the categories of an episode: one clip in which it is less clear does not end it.
+2. A named sound is recognised from its own threshold on. While it goes on at a place, `CONTINUE_RATIO` of the
+   threshold is enough, as for the categories of an episode: one clip in which it is less clear does not end it.
 3. An event has at most one name: of the recognised sounds, the one with the highest P(same source).
 """
 

@@ -58,7 +58,7 @@ class Pipeline:
         archive: where events are written.
         retrieval: finds similar past events.
         extractor: turns clips into features.
-        judge: takes events into episodes, and decides which raise an alert.
+        detector: takes events into episodes, and decides which raise an alert.
         metrics: counters and timings.
         clips: where audio is kept, or None to keep none.
         names: compares events with named sounds; None to name none.
@@ -73,7 +73,7 @@ class Pipeline:
         archive: EventStore,
         retrieval: Retrieval,
         extractor: FeatureExtractor,
-        judge: AlertDetector,
+        detector: AlertDetector,
         metrics: HubMetrics,
         clips: AudioFileStore | None = None,
         names: NameMatcher | None = None,
@@ -84,8 +84,8 @@ class Pipeline:
         self._archive = archive
         self._answers = HeartbeatResponder(archive.client)
         self._retrieval = retrieval
-        self._judge = judge
-        self._matcher = Matcher(retrieval, judge)
+        self._detector = detector
+        self._matcher = Matcher(retrieval, detector)
         self._metrics = metrics
         self._names = names
         self._stage = StageTimer(metrics)
@@ -98,21 +98,21 @@ class Pipeline:
         return next(self.handle_all([(topic, payload)]))
 
     def handle_all(self, messages: Sequence[tuple[str, bytes]]) -> Iterator[HandledMessage]:
-        """`prepare` and `finish`."""
+        """`prepare` and `process`."""
         yield from self.process(self.prepare(messages))
 
     def process(self, items: Sequence[PreparedMessage]) -> Iterator[HandledMessage]:
         """Archive, search and decide on alerts; store a message that is invalid as a dead letter.
 
         Args:
-            items: prepared; others may have been finished since then.
+            items: prepared; others may have been processed since then.
 
         Yields:
             The outcome of each, in order. If an error interrupts this, the messages whose outcome was returned are
             complete, and the others can be processed again.
 
         Raises:
-            UnavailableError: a server is away; nothing is lost if the same items are finished again.
+            UnavailableError: a server is away; nothing is lost if the same items are processed again.
         """
         run: dict[EventId, PreparedMessage] = {}
         for item in items:
@@ -195,7 +195,7 @@ class Pipeline:
         with self._stage("retrieve", fresh):
             similar = self._search(kept)
         with self._stage("judge", fresh):
-            alerts = self._judge.process([stored for stored, _ in kept], similar)
+            alerts = self._detector.process([stored for stored, _ in kept], similar)
         self._count(kept, alerts)
         alert_of = {event_id(item): alert for (_, item), alert in zip(kept, alerts, strict=True)}
         for item in run:

@@ -239,7 +239,7 @@ def stack_members(members: Sequence[TaggingEnsemble]) -> TaggingEnsemble:
 
 
 def split_members(network: TaggingEnsemble) -> list[TaggingEnsemble]:
-    """Return the members of a network, each as a network of its own; the opposite of `side_by_side`."""
+    """Return the members of a network, each as a network of its own; the opposite of `stack_members`."""
     count = network.config.members
     members = []
     for number in range(count):

@@ -92,7 +92,7 @@ class DriftProbe:
         archive: the event store.
         episode_store: the episode store.
         metrics: the hub's metrics.
-        judges: the networks in use.
+        models: the networks in use.
         window: time span of the measured events.
         least: minimum events of a measurement.
         first: time span of the reference of this deployment.
@@ -103,7 +103,7 @@ class DriftProbe:
         archive: EventStore,
         episode_store: EpisodeStore,
         metrics: HubMetrics,
-        judges: Sequence[MonitoredModel],
+        models: Sequence[MonitoredModel],
         *,
         window: timedelta,
         least: int,
@@ -112,12 +112,12 @@ class DriftProbe:
         self._redis = archive.client
         self._episode_store = episode_store
         self._metrics = metrics
-        self._judges = judges
+        self._models = models
         self._window = window
         self._least = least
         self._first_ms = round(first.total_seconds() * 1000)
         metrics.trained_share.replace_all(
-            {(j.space.id, name): share for j in judges for name, share in j.trained_shares().items()}
+            {(one.space.id, name): share for one in models for name, share in one.trained_shares().items()}
         )
 
     def run(self, now: datetime) -> None:
@@ -132,11 +132,11 @@ class DriftProbe:
         embedding: dict[tuple[str, ...], float] = {}
         measured: dict[tuple[str, ...], float] = {}
         referred: dict[tuple[str, ...], float] = {}
-        for judge in self._judges:
-            space = judge.space
+        for model in self._models:
+            space = model.space
             sample = self._sample(space, since_ms, now_ms)
             measured[(space.id,)] = len(sample.presence)
-            references = self._references(judge, now_ms)
+            references = self._references(model, now_ms)
             referred |= {(space.id, against): float(one.events) for against, one in references.items()}
             if len(sample.presence) < self._least:
                 continue
@@ -158,28 +158,28 @@ class DriftProbe:
     def on_store_unavailable(self) -> None:
         """Keep the last values, which describe a whole day."""
 
-    def _references(self, judge: MonitoredModel, now_ms: int) -> dict[str, Reference]:
+    def _references(self, model: MonitoredModel, now_ms: int) -> dict[str, Reference]:
         """Return the available references by name."""
-        references = {DEPLOYMENT: self._deployment_reference(judge, now_ms)}
-        if "reference" in judge.record:
-            references[TRAINING] = Reference.from_json(judge.record["reference"])
+        references = {DEPLOYMENT: self._deployment_reference(model, now_ms)}
+        if "reference" in model.record:
+            references[TRAINING] = Reference.from_json(model.record["reference"])
         return {against: reference for against, reference in references.items() if reference is not None}
 
-    def _deployment_reference(self, judge: MonitoredModel, now_ms: int) -> Reference | None:
-        key = keys.drift_reference(judge.space.id, judge.fingerprint)
+    def _deployment_reference(self, model: MonitoredModel, now_ms: int) -> Reference | None:
+        key = keys.drift_reference(model.space.id, model.fingerprint)
         since_ms, known = self._known(key, now_ms)
         if known is not None:
             return Reference.from_json(known)
         if now_ms - since_ms < self._first_ms:
             return None
-        sample = self._sample(judge.space, since_ms, now_ms)
+        sample = self._sample(model.space, since_ms, now_ms)
         if not sample.enough(self._least):
             return None
         reference = Reference.from_sample(sample.presence, sample.features, sample.spans)
         return Reference.from_json(self._store_reference_once(key, reference.document()))
 
     def _measure_match_probability(self, since_ms: int, now_ms: int) -> None:
-        key = keys.probability_drift_reference("-".join(judge.fingerprint for judge in self._judges))
+        key = keys.probability_drift_reference("-".join(model.fingerprint for model in self._models))
         begun_ms, reference = self._known(key, now_ms)
         if reference is None and now_ms - begun_ms >= self._first_ms:
             counts = self._match_probability((begun_ms + now_ms) // 2, now_ms)

@@ -1,6 +1,6 @@
 """Complete each new alert, store it, and put it into the outboxes of the channels that want it.
 
-The archive puts the id of each new alert into a stream. The dispatcher takes the id, completes the alert and replaces
+The archive puts the id of each new alert into a stream. The dispatcher takes the id, enriches the alert and replaces
 the stored one. One Lua call writes the alert, puts it into the outboxes and removes the id. A crash before the call
 changes nothing, and of two hubs with the same alert only one dispatches it.
 """
@@ -42,10 +42,10 @@ return 1
 """
 
 
-class Completion(Protocol):
-    """Completes alerts before they are dispatched."""
+class Enrichment(Protocol):
+    """Enriches alerts before they are dispatched."""
 
-    def complete(self, alert: AlertMessage) -> AlertMessage:
+    def enrich(self, alert: AlertMessage) -> AlertMessage:
         """Return the alert with recurrence, source and more; it may be called again for the same alert.
 
         Raises:
@@ -54,10 +54,10 @@ class Completion(Protocol):
         ...
 
 
-class NoCompletion:
+class NoEnrichment:
     """Leaves alerts as the store has them."""
 
-    def complete(self, alert: AlertMessage) -> AlertMessage:
+    def enrich(self, alert: AlertMessage) -> AlertMessage:
         """Return the alert unchanged."""
         return alert
 
@@ -71,14 +71,14 @@ class Route:
 
 
 class AlertDispatcher:
-    """Completes alerts and dispatches them to outboxes, on its own thread.
+    """Enriches alerts and dispatches them to outboxes, on its own thread.
 
     Args:
         client: Redis client.
         hub: name of this hub, which claims alerts under it.
         addresses: outboxes and their predicates.
-        completion: completes alerts; after any error but `UnavailableError` the dispatcher dispatches the alert
-            unchanged. None: no completion.
+        enrichment: enriches alerts; after any error but `UnavailableError` the dispatcher dispatches the alert
+            unchanged. None: no enrichment.
     """
 
     def __init__(
@@ -87,12 +87,12 @@ class AlertDispatcher:
         *,
         hub: str,
         addresses: Sequence[Route],
-        completion: Completion | None = None,
+        enrichment: Enrichment | None = None,
     ) -> None:
         self._client = client
         self._hub = hub
         self._addresses = addresses
-        self._completion = completion or NoCompletion()
+        self._enrichment = enrichment or NoEnrichment()
         self._due = ConsumerGroup(client, keys.ALERTS_PENDING, _CONSUMER_GROUP)
         self._dispatch = client.register_script(_DISPATCH)
         self._look_at = 0.0
@@ -138,7 +138,7 @@ class AlertDispatcher:
         gone: list[str] = []
         with self._client.pipeline(transaction=False) as pipe:  # each script call is atomic by itself
             for (name, _), event, row in zip(entries, events, rows, strict=True):
-                alert = None if row is None else self._completed(event, row)
+                alert = None if row is None else self._enriched(event, row)
                 if alert is None:
                     gone.append(name)
                     continue
@@ -160,20 +160,20 @@ class AlertDispatcher:
                 self._due.done(pipe, gone)
             pipe.execute()
 
-    def _completed(self, event: str, row: bytes) -> AlertMessage | None:
+    def _enriched(self, event: str, row: bytes) -> AlertMessage | None:
         try:
             alert = AlertMessage.model_validate_json(row)
         except ValidationError as error:  # written by another version of this program; the archive keeps it
             log.error("alert cannot be read", extra={"event": event, "faults": error.error_count()})  # noqa: TRY400
             return None
         try:
-            return self._completion.complete(alert)
+            return self._enrichment.enrich(alert)
         except InvalidError as error:
-            log.warning("alert sent without completion", extra={"event": event, "reason": str(error)})
+            log.warning("alert sent without enrichment", extra={"event": event, "reason": str(error)})
         except UnavailableError:
             raise
         except Exception:  # our bug; an incomplete alert is better than none
-            log.exception("alert sent without completion", extra={"event": event})
+            log.exception("alert sent without enrichment", extra={"event": event})
         return alert
 
 

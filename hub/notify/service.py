@@ -1,6 +1,6 @@
 """Build the notification channels of a hub from settings, start and stop them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -13,7 +13,7 @@ from hub.notify.channels.mqtt import MqttAlertPublisher
 from hub.notify.channels.protocol import Channel
 from hub.notify.channels.webhook import Webhook
 from hub.notify.delivery import DeliveryWorker
-from hub.notify.dispatcher import MQTT, AlertDispatcher, Completion, Route
+from hub.notify.dispatcher import MQTT, AlertDispatcher, Enrichment, Route
 from hub.notify.http import JsonPoster
 from hub.notify.outbox import Outbox
 from hub.notify.rendering import MessageRenderer
@@ -38,7 +38,7 @@ class ConfiguredChannel:
 
     Attributes:
         name: unique name of the channel.
-        kind: webhook, alertmanager or apprise.
+        kind: `kind` of its settings: webhook, alertmanager or apprise.
         notifier: sends the messages.
         rules: which messages are sent now, held or dropped.
         wording: renders the texts.
@@ -67,11 +67,7 @@ def build_channels(settings: NotifySettings, zone: ZoneInfo, public_url: str) ->
         try:
             channels.append(
                 ConfiguredChannel(
-                    name,
-                    group.removesuffix("s"),
-                    _notifier(one),
-                    rules_of(one, zone),
-                    _wording(one, public_url, zone),
+                    name, one.kind, _notifier(one), rules_of(one, zone), _wording(one, public_url, zone)
                 )
             )
         except InvalidError as error:
@@ -80,12 +76,7 @@ def build_channels(settings: NotifySettings, zone: ZoneInfo, public_url: str) ->
 
 
 def _named(settings: NotifySettings) -> Iterator[tuple[str, str, ChannelSettings]]:
-    groups: Mapping[str, Mapping[str, ChannelSettings]] = {
-        "webhooks": settings.webhooks,
-        "alertmanagers": settings.alertmanagers,
-        "apprise": settings.apprise,
-    }
-    for group, channels in groups.items():
+    for group, channels in settings.groups().items():
         for name, one in channels.items():
             yield group, name, one
 
@@ -150,7 +141,7 @@ class NotificationService:
         public_url: URL of the hub's pages for browsers.
         hub: name of this hub.
         metrics: the hub's metrics.
-        completion: completes an alert before it is sent; see `AlertDispatcher`.
+        enrichment: enriches an alert before it is sent; see `AlertDispatcher`.
 
     Raises:
         InvalidError: settings that cannot be used.
@@ -166,7 +157,7 @@ class NotificationService:
         public_url: str,
         hub: str,
         metrics: HubMetrics,
-        completion: Completion | None = None,
+        enrichment: Enrichment | None = None,
     ) -> None:
         broker = Outbox(client, MQTT)
         addresses = [Route(broker, NewsFilter(notify.late_after_s).accepts)]
@@ -187,7 +178,7 @@ class NotificationService:
                 expire_after_s=notify.expire_after_s,
             )
             self._parts.append(delivery_worker)
-        self._parts.append(AlertDispatcher(client, hub=hub, addresses=addresses, completion=completion))
+        self._parts.append(AlertDispatcher(client, hub=hub, addresses=addresses, enrichment=enrichment))
 
     @property
     def workers(self) -> list[Worker]:

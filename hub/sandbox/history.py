@@ -95,7 +95,7 @@ class HistoryWriter:
         self.archive: EventStore = stores.events
         self._retrieval = build_retrieval(settings)
         self._extractor, _ = build_extractor(settings, self._retrieval)
-        self._learner = build_threshold_tuner(settings.alerts, stores)
+        self._tuner = build_threshold_tuner(settings.alerts, stores)
         audio_dir = settings.store.audio_dir
         places, metrics = build_sensor_map(settings.sites), HubMetrics(CollectorRegistry())
         self._received_at = datetime.now(places.timezone)
@@ -103,7 +103,7 @@ class HistoryWriter:
             archive=self.archive,
             retrieval=self._retrieval,
             extractor=self._extractor,
-            judge=build_detector(settings, stores, places, metrics),
+            detector=build_detector(settings, stores, places, metrics),
             metrics=metrics,
             clips=LinkedClips(audio_dir) if audio_dir else None,
             now=lambda: self._received_at,
@@ -144,12 +144,12 @@ class HistoryWriter:
             if stopped():
                 return
             if batch[0].at.date() != day and day is not None:
-                self._learner.tune_stale()
+                self._tuner.tune_stale()
             day = batch[0].at.date()
             self._take(batch, [same[int(self._rng.integers(len(same)))] for same in (takes[c.sounds] for c in batch)])
             done += len(batch)
             progress("archiving history", done / len(clips))
-        self._learner.tune_stale()
+        self._tuner.tune_stale()
 
     def _take(self, batch: Sequence[HistoryClip], takes: Sequence[Take]) -> None:
         """Let the pipeline process a batch as if it was just received."""

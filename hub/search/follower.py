@@ -1,7 +1,7 @@
 """Keep this process's index equal to the archive, whichever hub writes to it.
 
-At the start `reconcile` brings the index, empty or from a snapshot, to what the archive holds. From then on a
-`Follower` reads the archive's stream of changes, so that hubs that share the events see each other's.
+At the start `reconcile` brings the index, empty or from a snapshot, to what the archive holds. From then on an
+`IndexFollower` reads the archive's stream of changes, so that hubs that share the events see each other's.
 """
 
 import logging
@@ -122,7 +122,7 @@ class IndexFollower:
     Args:
         archive: whose changes are followed.
         retrieval: kept equal to it.
-        after: the position from which on changes are not known yet, from `Archive.position`.
+        after: the position from which on changes are not known yet, from `ChangeLog.last_id`.
     """
 
     def __init__(self, archive: EventStore, retrieval: Retrieval, after: str) -> None:

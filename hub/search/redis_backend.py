@@ -32,7 +32,7 @@ _BATCH: Final = 1_000
 _Command = tuple[str | bytes | int, ...]
 _SPECIAL: Final = re.compile(r"[^a-zA-Z0-9]")
 _NO_MODULE: Final = (
-    "the search backend `engine` needs Redis 8, Redis Stack, or another Redis or Valkey with the RediSearch module "
+    "the search backend `redis` needs Redis 8, Redis Stack, or another Redis or Valkey with the RediSearch module "
     "(`loadmodule redisearch.so`): this server does not know FT.CREATE. Use such a server, or set "
     "`search.backend = memory`."
 )
@@ -94,7 +94,7 @@ class RedisSearchBackend:
         return int(info[info.index(b"num_docs") + 1])
 
     def contains(self, events: Sequence[str]) -> list[bool]:
-        """See `Backend.known`.
+        """See `Backend.contains`.
 
         Raises:
             UnavailableError: the server does not answer.

@@ -1,8 +1,8 @@
 """Settings of the notification channels: each webhook, Alertmanager and Apprise address has a name and its rules."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -20,6 +20,9 @@ R = TypeVar("R")
 
 class ChannelSettings(SettingsGroup):
     """The address of a channel, and which alerts it sends when."""
+
+    kind: ClassVar[str]
+    """What pages, commands and logs call a channel of this class."""
 
     url: SecretStr = Field(description="address of the receiver; may hold a password or token, so it is never shown")
     min_severity: Severity = Field("notice", description="minimum severity of alerts: notice, recurring or urgent")
@@ -79,6 +82,8 @@ class HttpSettings(ChannelSettings):
 class WebhookSettings(HttpSettings):
     """A webhook: alerts as JSON, signed."""
 
+    kind: ClassVar[str] = "webhook"
+
     secret: SecretStr | None = Field(None, description="key of the signature; prefer secret_file; unsigned if unset")
     secret_file: Path | None = Field(None, description="file whose first line is the key of the signature")
 
@@ -105,6 +110,8 @@ class WebhookSettings(HttpSettings):
 class AlertmanagerSettings(HttpSettings):
     """A Prometheus Alertmanager, which groups, silences and routes alerts itself."""
 
+    kind: ClassVar[str] = "alertmanager"
+
     max_per_day: int | None = Field(
         None,
         ge=0,
@@ -115,6 +122,8 @@ class AlertmanagerSettings(HttpSettings):
 
 class AppriseSettings(ChannelSettings):
     """An Apprise address: e-mail, chat, SMS and a hundred more."""
+
+    kind: ClassVar[str] = "apprise"
 
     timeout_s: float = Field(30.0, gt=0, le=90, description="maximum time for one message, in seconds")
 
@@ -135,9 +144,13 @@ class NotifySettings(SettingsGroup):
     alertmanagers: dict[NamePattern, AlertmanagerSettings] = Field({}, description="Alertmanagers by name")
     apprise: dict[NamePattern, AppriseSettings] = Field({}, description="Apprise addresses by name")
 
+    def groups(self) -> Mapping[str, Mapping[str, ChannelSettings]]:
+        """Return all channels by their table in the settings, then by name."""
+        return {"webhooks": self.webhooks, "alertmanagers": self.alertmanagers, "apprise": self.apprise}
+
     @model_validator(mode="after")
     def _each_name_once(self) -> "NotifySettings":
-        names = ["mqtt", *self.webhooks, *self.alertmanagers, *self.apprise]
+        names = ["mqtt", *(name for channels in self.groups().values() for name in channels)]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"channel names must be unique and not mqtt: {', '.join(twice)}")
         return self

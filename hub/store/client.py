@@ -135,7 +135,7 @@ def meaning(error: redis.RedisError, who: str = "the store") -> UnavailableError
         who: who answered it.
 
     Returns:
-        `Unfit`, if waiting does not end it.
+        `UnfitStoreError`, if waiting does not end it.
     """
     stated = f"{who}: {error}"
     text = str(error).lower()

@@ -19,7 +19,7 @@ from hub.store.client import connect, meaning, raises_unavailable
 from hub.store.codec import FIELDS, from_redis_hash, to_redis_hash
 from hub.store.dead_letters import CAP_BYTES, DeadLetters, Limits
 from hub.store.event_removal import EventRemoval, time_index_keys
-from hub.store.fitness import Fitness, examine_store, wait_for_disk
+from hub.store.fitness import Fitness, StoreReport, examine_store, wait_for_disk
 from hub.store.level_details import LevelDetailsReader
 from hub.store.rows import Rows
 from hub.store.sensor_signals import BEGAN, FIELD, REPORTED, UPDATE_SIGNAL_STATS_LUA, SilenceThresholds
@@ -125,7 +125,7 @@ class EventStore:
                 "the store: its append-only file is not on its disk in time: look at that disk, and at `appendfsync`"
             )
 
-    def numbers(self) -> tuple[int, int]:
+    def report(self) -> StoreReport:
         """Return the number of events and of dead letters; a test write shows whether the store takes writes.
 
         Raises:
@@ -137,10 +137,11 @@ class EventStore:
         pipe.set(keys.ASKED, 1, ex=60)
         try:
             events, written = pipe.execute(raise_on_error=False)
+            full = isinstance(written, redis.exceptions.OutOfMemoryError)
             for answer in (events, written):
-                if isinstance(answer, redis.RedisError) and not isinstance(answer, redis.exceptions.OutOfMemoryError):
+                if isinstance(answer, redis.RedisError) and not (full and answer is written):
                     raise answer
-            return int(events), self.letters.count()
+            return StoreReport(int(events), self.letters.count(), str(meaning(written)) if full else "")
         except redis.RedisError as error:
             raise meaning(error) from error
 

@@ -8,7 +8,7 @@ import uuid
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import redis
 from redis import exceptions as fault
@@ -40,6 +40,20 @@ class Fitness:
 
     name: str
     doubts: tuple[str, ...] = ()
+
+
+class StoreReport(NamedTuple):
+    """What a store holds, and whether it takes writes.
+
+    Attributes:
+        events: number of archived events.
+        dead_letters: number of stored dead letters.
+        refusal: why the store refuses writes and what to do; "" if it takes them.
+    """
+
+    events: int
+    dead_letters: int
+    refusal: str = ""
 
 
 def examine_store(client: Any, *, durable: bool = False) -> Fitness:  # noqa: ANN401 - the client is untyped

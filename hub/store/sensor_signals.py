@@ -7,7 +7,8 @@ ended at the reported number, once an event of the present one is there. Level: 
 the microphone's floor; and when it last moved away from where it had stayed. Times are of receipt: of a backlog,
 or where a clock is wrong, those of capture would show a dead microphone.
 
-`NOTE` is a part of the archive's script: it runs once for each event that is new, and never for a repeat.
+`UPDATE_SIGNAL_STATS_LUA` is a part of the archive's script: it runs once for each event that is new, and never for a
+repeat.
 """
 
 import struct

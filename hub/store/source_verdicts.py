@@ -6,7 +6,6 @@ from hub.domain.episodes import Episode
 from hub.domain.records import to_ms
 from hub.store.episodes import EpisodeStore
 from hub.store.source_rows import StoredSource
-from hub.store.source_transaction import Drawer
 from hub.store.sources import SourceStore
 from shared.errors import InvalidError
 from shared.messages.alert import AlertMessage, MatchMessage
@@ -75,11 +74,12 @@ class SourceVerdicts:
                 f"sources {first} and {second} cannot be one: they are of different sites, kinds or networks"
             )
 
-        def work(drawer: Drawer) -> None:
+        joined = first
+        for drawer in self._store.attempts(pair[0].group, pair[0].network, ()):
             if all(one.id in drawer.partition.sources for one in pair):
                 drawer.partition.join(pair[0].id, pair[1].id)
-
-        return self._store.edit(pair[0].group, pair[0].network, (), work).partition.resolved(pair[0].id)
+            joined = drawer.partition.resolved(pair[0].id)
+        return joined
 
     def part(self, episode: str, other: str) -> bool:
         """Have two episodes be of different sources by a person's verdict; the first leaves their source.
@@ -94,13 +94,11 @@ class SourceVerdicts:
         own = self._store.get(known[episode].source) if len({episode, other} & known.keys()) == 2 else None
         if own is None:
             return False
-
-        def work(drawer: Drawer) -> None:
+        watched = {*self._store.episode_ids(own.id), episode, other}
+        for drawer in self._store.attempts(own.group, own.network, watched):
             before = {name: member for name in drawer.members if (member := drawer.before(name)) is not None}
             if {episode, other} <= before.keys():
                 drawer.filed |= drawer.partition.part(before[episode], before[other], before)
-
-        self._store.edit(own.group, own.network, {*self._store.episode_ids(own.id), episode, other}, work)
         return True
 
     def same(self, episode: str, other: str) -> bool:
@@ -120,12 +118,9 @@ class SourceVerdicts:
         except InvalidError:
             return False
         own = self._there(joined)
-
-        def work(drawer: Drawer) -> None:
+        for drawer in self._store.attempts(own.group, own.network, (episode, other)):
             before = {name: member for name in (episode, other) if (member := drawer.before(name)) is not None}
             drawer.filed |= {name: replace(member, fixed=True, probability=1.0) for name, member in before.items()}
-
-        self._store.edit(own.group, own.network, (episode, other), work)
         return True
 
     def _there(self, name: str) -> StoredSource:

@@ -8,9 +8,8 @@ id, as JSON text, for a year.
 """
 
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any, Final
 
 import redis
@@ -22,16 +21,10 @@ from hub.store import keys
 from hub.store.client import raises_unavailable
 from hub.store.episodes import EpisodeStore
 from hub.store.events import EventStore
-from hub.store.source_rows import (
-    Group,
-    StoredSource,
-)
+from hub.store.source_rows import Group, StoredMember, StoredSource
 from hub.store.source_transaction import Drawer, queue, queue_removal, read_members, read_sources, resolved
 
 _BATCH: Final = 256
-
-
-Work = Callable[[Drawer], None]
 
 
 class SourceStore:
@@ -156,24 +149,25 @@ class SourceStore:
             self._redis.expire(keys.sources_network(space), round(for_s))
         return bool(own)
 
-    @raises_unavailable
-    def edit(
+    def attempts(
         self,
         group: Group,
         network: str,
         episodes: Iterable[str],
-        work: Work,
         *,
         same: Same = lambda cosines: cosines,
         rule: SourceRule | None = None,
-    ) -> Drawer:
-        """Change the sources of a group: all of it or nothing.
+    ) -> Iterator[Drawer]:
+        """Iterate over attempts to change the sources of a group: each changes all of it or nothing.
+
+        Each attempt is the group as it is now, read under watch. The body of the caller's loop changes it. The next
+        step of the loop keeps the change in one transaction and ends the loop, or yields another attempt if another
+        hub changed the group or one of the episodes meanwhile. A body that leaves the loop changes nothing.
 
         Args:
             group: site, category and feature space.
             network: fingerprint of the checkpoint whose identities are compared.
             episodes: those that matter; they are watched.
-            work: changes the drawer; called again with another if another hub changed it meanwhile.
             same: from cosines to P(same source).
             rule: when an episode belongs to a source.
 
@@ -182,35 +176,46 @@ class SourceStore:
         """
         names = sorted(set(episodes))
         with self._redis.pipeline(transaction=True) as pipe:
-            while True:
-                try:
-                    pipe.watch(
-                        keys.sources_version(*group), keys.SOURCES_KEPT, *(keys.episode(name) for name in names)
-                    )
-                    drawer = self._drawer(pipe, group, network, names, partial(_partition, same=same, rule=rule))
-                    work(drawer)
-                    queue(pipe, drawer)
-                    pipe.execute()
-                except redis.WatchError:
-                    continue
-                return drawer
+            kept = False
+            while not kept:
+                stored, members = self._watched(pipe, group, names)
+                own = [one.source for one in stored.values() if one.network == network]
+                partition = Partition(own, same, rule or SourceRule(), lambda: secrets.token_hex(5))
+                drawer = Drawer(group, network, partition, stored, members)
+                yield drawer
+                kept = self._keeps(pipe, drawer)
 
-    def _drawer(
+    @raises_unavailable
+    def _watched(
         self,
         pipe: Any,  # noqa: ANN401 - the client is untyped
         group: Group,
-        network: str,
         names: Sequence[str],
-        partition: Callable[[list[StoredSource]], Partition],
-    ) -> Drawer:
-        ids = [name.decode() for name in pipe.zrange(keys.sources_of(*group), 0, -1)]
-        kept = {name.decode() for name in pipe.smembers(keys.SOURCES_KEPT)}
-        stored = {
-            one.id: replace(one, source=replace(one.source, kept=one.id in kept))
-            for one in read_sources(pipe, self._rows, ids)
-        }
-        own = [one for one in stored.values() if one.network == network]
-        return Drawer(group, network, partition(own), stored, read_members(pipe, self._rows, names))
+    ) -> tuple[dict[str, StoredSource], dict[str, StoredMember]]:
+        """Watch a group and some episodes, then read its sources and the episodes as they were filed."""
+        watched = (keys.sources_version(*group), keys.SOURCES_KEPT, *(keys.episode(name) for name in names))
+        while True:
+            try:
+                pipe.watch(*watched)
+                ids = [name.decode() for name in pipe.zrange(keys.sources_of(*group), 0, -1)]
+                kept = {name.decode() for name in pipe.smembers(keys.SOURCES_KEPT)}
+                stored = {
+                    one.id: replace(one, source=replace(one.source, kept=one.id in kept))
+                    for one in read_sources(pipe, self._rows, ids)
+                }
+                return stored, read_members(pipe, self._rows, names)
+            except redis.WatchError:  # the client connected again
+                continue
+
+    @raises_unavailable
+    def _keeps(self, pipe: Any, drawer: Drawer) -> bool:  # noqa: ANN401
+        """Keep a drawer; False if another hub changed what was watched."""
+        try:
+            queue(pipe, drawer)
+            pipe.execute()
+        except redis.WatchError:
+            return False
+        return True
 
     @raises_unavailable
     def expire(self, before_ms: int) -> int:
@@ -257,7 +262,3 @@ class SourceStore:
             replace(one, episodes=int(count), source=replace(one.source, kept=bool(kept)))
             for one, count, kept in zip(found, answers[::2], answers[1::2], strict=True)
         ]
-
-
-def _partition(own: Sequence[StoredSource], same: Same, rule: SourceRule | None) -> Partition:
-    return Partition((one.source for one in own), same, rule or SourceRule(), lambda: secrets.token_hex(5))

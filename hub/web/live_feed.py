@@ -245,14 +245,14 @@ class LiveFeed:
 
     @raises_unavailable
     def _judged(self, events: Sequence[str]) -> list[bool]:
-        """Return for each event whether a hub judged it and completed its alert."""
+        """Return for each event whether a hub judged it and enriched its alert."""
         pipe = self._redis.pipeline(transaction=False)
         for event in events:
             pipe.hget(keys.event(event), "completed")
             pipe.get(keys.alert(event))
         rows = pipe.execute()
         return [
-            completed is not None and (alert is None or _is_complete(alert))
+            completed is not None and (alert is None or _is_enriched(alert))
             for completed, alert in zip(rows[::2], rows[1::2], strict=True)
         ]
 
@@ -263,8 +263,8 @@ class LiveFeed:
             return "0-0"
 
 
-def _is_complete(alert: bytes) -> bool:
-    """Return whether a stored alert is complete; an unreadable one counts as complete, as it never will be."""
+def _is_enriched(alert: bytes) -> bool:
+    """Return whether a stored alert is enriched; an unreadable one counts as enriched, as it never will be."""
     try:
         return AlertMessage.model_validate_json(alert).recurrence is not None
     except ValidationError:

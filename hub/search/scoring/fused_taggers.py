@@ -55,7 +55,7 @@ class _Member:
 
 
 class FusedTaggers:
-    """A faster `TaggedNetwork.tower`.
+    """A faster `TaggingEnsemble.tower`.
 
     Args:
         network: in eval mode.

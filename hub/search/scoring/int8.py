@@ -1,8 +1,8 @@
 """The pair network, laid out for speed: batch normalisation folded in, each clip's half of the first layer apart.
 
-`Pairs` is exact, in float32. `QuickPairs` is what a scan of many events uses: the first layer's product in 8-bit
-integers, the rest in bfloat16, ranks within `TOLERANCE` of the exact ones (how fast: `bench score`). It needs a
-processor that multiplies 8-bit integers (AVX512-VNNI or AMX).
+`ExactPairScorer` is exact, in float32. `Int8PairScorer` is what a scan of many events uses: the first layer's product
+in 8-bit integers, the rest in bfloat16, ranks within `TOLERANCE` of the exact ones (how fast: `bench score`). It
+needs a processor that multiplies 8-bit integers (AVX512-VNNI or AMX).
 """
 
 from collections.abc import Callable, Iterable
@@ -19,7 +19,7 @@ from hub.runtime.precision import best_dtype, cpu_capabilities
 from shared.taxonomy import COUNT
 
 TOLERANCE: Final = 0.12
-"""Ranks of `QuickPairs` are at most so far from exact ones, in categories of 8 (measured: `bench score`)."""
+"""Ranks of `Int8PairScorer` are at most so far from exact ones, in categories of 8 (measured: `bench score`)."""
 
 BLOCK: Final = 1024
 """Events per step of a quick scan: the working set (12 MB) stays in the processor's caches."""

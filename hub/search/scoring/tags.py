@@ -54,7 +54,7 @@ class TagScorer:
             return presence_from_tags(own, theirs).numpy()
 
     def affinities(self, queries: Towers, events: Towers) -> npt.NDArray[np.float32]:
-        """Affinity of each query and event, as of `TaggedNetwork.affinity`.
+        """Affinity of each query and event, as of `TaggingEnsemble.affinity`.
 
         Args:
             queries: float [q, steps, width] from `Scorer.embed`.

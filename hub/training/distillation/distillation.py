@@ -1,6 +1,6 @@
 """Distillation: train the student to predict the teacher's output for mixtures.
 
-1. `Target` projects the teacher's embedding on its 128 strongest principal components over mixtures.
+1. `TeacherProjection` projects the teacher's embedding on its 128 strongest principal components over mixtures.
 2. The teacher embeds fresh mixtures block by block into a buffer. The student takes `REPLAY` times as
    many patches from the buffer at random.
 3. Loss: mean squared error of the components, relative to their variance, plus cross-entropy of all classes.

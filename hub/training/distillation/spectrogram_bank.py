@@ -138,7 +138,7 @@ def recordings(folder: Path) -> Iterator[Path]:
 
 
 def frames_of(path: Path, rate_hz: int | None = None) -> Frames | None:
-    """Frames of a recording as `Bank.frames` has them; None if it is unreadable, silent or too short."""
+    """Frames of a recording as `SpectrogramBank.frames` has them; None if it is unreadable, silent or too short."""
     try:
         waveform, own_hz = read_file(path, LONGEST_S)
     except EarwitnessError:

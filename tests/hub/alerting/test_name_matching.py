@@ -78,7 +78,7 @@ class Hub:
             archive=archive,
             retrieval=self.retrieval,
             extractor=LogMel(),
-            judge=AlertDetector(self.episode_store, NEARBY, rule, named=self._count),
+            detector=AlertDetector(self.episode_store, NEARBY, rule, named=self._count),
             metrics=self.metrics,
             clips=self.clips,
             names=self.matcher,

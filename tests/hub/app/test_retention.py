@@ -54,7 +54,7 @@ class Hub:
             archive=archive,
             retrieval=self.retrieval,
             extractor=LogMel(),
-            judge=AlertDetector(self.episode_store, SensorMap({}, 0.0, ZoneInfo("UTC")), ALL_FLAGGED),
+            detector=AlertDetector(self.episode_store, SensorMap({}, 0.0, ZoneInfo("UTC")), ALL_FLAGGED),
             metrics=self.metrics,
             clips=AudioFileStore(root),
             now=lambda: self.now,

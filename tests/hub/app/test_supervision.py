@@ -146,10 +146,11 @@ def test_a_hub_states_that_nothing_is_archived_though_events_arrive(
     client = redis.Redis.from_url(store.url, protocol=2)
     client.config_set("maxmemory", 1)
     sensor = play(tmp_path, broker.port, "street", 8, *embeddings(tmp_path, 8))
-    eventually(lambda: not health(hub)["ready"], 30, "it is not ready")
+    eventually(lambda: "The hub archived no event for" in str(health(hub)["reasons"]), 30, "it states it")
     report = health(hub)
     assert (report["ok"], report["live"], report["store"], report["broker"]) == (False, True, True, True)
-    assert any(reason.startswith("The hub archived no event for") for reason in report["reasons"])
+    assert any("its memory is full: raise `maxmemory`" in reason for reason in report["reasons"])
+    assert "its memory is full: raise `maxmemory`" in (hub.folder / "log").read_text()
     assert (code(hub, ""), code(hub, "/ready"), code(hub, "/live")) == (503, 503, 200)
     assert hub.metric("earwitness_hub_ingest_stalled_seconds") > 1
     client.config_set("maxmemory", 0)

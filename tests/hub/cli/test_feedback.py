@@ -66,8 +66,8 @@ def feedback(archive: EventStore) -> FeedbackService:
     archive.add_many(events)
     archive.mark_processed([(stored.id, alert(stored.id.seq) if stored.id.seq else None) for stored in events])
     episode_store = EpisodeStore(archive)
-    learner = ThresholdTuner(archive, episode_store, max_false_alerts_per_day=2.0, start=0.6, history_days=30)
-    return FeedbackService(archive, episode_store, learner)
+    tuner = ThresholdTuner(archive, episode_store, max_false_alerts_per_day=2.0, start=0.6, history_days=30)
+    return FeedbackService(archive, episode_store, tuner)
 
 
 def run(store_url: str, *line: str) -> tuple[int, dict[str, object]]:

@@ -266,7 +266,7 @@ def test_a_sensor_two_hours_ahead_raises_one_alert_a_cool_down_and_not_one_a_cli
         archive=archive,
         retrieval=Retrieval(SCORERS),
         extractor=LogMel(),
-        judge=AlertDetector(EpisodeStore(archive), SensorMap({}, 0.0, ZoneInfo("UTC")), rule),
+        detector=AlertDetector(EpisodeStore(archive), SensorMap({}, 0.0, ZoneInfo("UTC")), rule),
         metrics=HubMetrics(CollectorRegistry()),
         now=lambda: now[0],
     )
@@ -316,7 +316,7 @@ def test_a_long_episode_does_not_crowd_out_what_was_detected_before_it(archive: 
         archive=archive,
         retrieval=Retrieval(SCORERS),
         extractor=LogMel(),
-        judge=AlertDetector(EpisodeStore(archive), SensorMap({}, 0.0, ZoneInfo("UTC")), rule),
+        detector=AlertDetector(EpisodeStore(archive), SensorMap({}, 0.0, ZoneInfo("UTC")), rule),
         metrics=HubMetrics(CollectorRegistry()),
         now=lambda: now[0],
     )

@@ -55,7 +55,7 @@ def pipeline(archive: EventStore, retrieval: Retrieval | None = None, metrics: H
         archive=archive,
         retrieval=Retrieval(SCORERS) if retrieval is None else retrieval,
         extractor=LogMel(),
-        judge=AlertDetector(EpisodeStore(archive), SensorMap({}, 0.0, ZoneInfo("UTC")), ALL_FLAGGED),
+        detector=AlertDetector(EpisodeStore(archive), SensorMap({}, 0.0, ZoneInfo("UTC")), ALL_FLAGGED),
         metrics=metrics or HubMetrics(CollectorRegistry()),
         now=lambda: NOON + timedelta(days=1),
     )

@@ -35,10 +35,10 @@ def filled(archive: EventStore, count: int) -> Outbox:
 
 
 @dataclass(frozen=True)
-class Completing:
-    """Completes alerts by a function."""
+class Enriching:
+    """Enriches alerts by a function."""
 
-    complete: Callable[[AlertMessage], AlertMessage]
+    enrich: Callable[[AlertMessage], AlertMessage]
 
 
 def dispatcher(archive: EventStore, *outboxes: Outbox, hub: str = "one") -> AlertDispatcher:
@@ -148,7 +148,7 @@ def test_an_alert_is_handed_on_completed_to_all_who_want_it(archive: EventStore)
     addresses = [Route(ops), Route(urgent, lambda one: one.severity == "urgent")]
     assert (
         AlertDispatcher(
-            archive.client, hub="one", addresses=addresses, completion=Completing(complete)
+            archive.client, hub="one", addresses=addresses, enrichment=Enriching(complete)
         ).dispatch_batch()
         == 2
     )
@@ -172,7 +172,7 @@ def test_an_alert_that_cannot_be_completed_is_sent_as_it_is_and_never_lost(
     def complete(_one: AlertMessage) -> AlertMessage:
         raise trouble
 
-    failing = AlertDispatcher(archive.client, hub="one", addresses=[Route(outbox)], completion=Completing(complete))
+    failing = AlertDispatcher(archive.client, hub="one", addresses=[Route(outbox)], enrichment=Enriching(complete))
     if reported:
         failing.dispatch_batch()
     else:
@@ -196,7 +196,7 @@ def test_of_two_hubs_that_come_to_the_same_alert_one_hands_it_on(archive: EventS
 
     addresses = [Route(outbox)]
     AlertDispatcher(
-        archive.client, hub="one", addresses=addresses, completion=Completing(while_another_hub_is_faster)
+        archive.client, hub="one", addresses=addresses, enrichment=Enriching(while_another_hub_is_faster)
     ).dispatch_batch()
     assert outbox.count() == 1
 
@@ -211,7 +211,7 @@ def test_an_alert_that_expires_while_it_is_completed_stays_away(archive: EventSt
         return one
 
     AlertDispatcher(
-        archive.client, hub="one", addresses=[Route(outbox)], completion=Completing(slowly)
+        archive.client, hub="one", addresses=[Route(outbox)], enrichment=Enriching(slowly)
     ).dispatch_batch()
     assert (outbox.count(), archive.alerts.newest(), archive.client.exists(f"ew:alert:{names(1)[0]}")) == (0, [], 0)
 

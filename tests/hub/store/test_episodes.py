@@ -67,7 +67,7 @@ def episode_store(archive: EventStore) -> EpisodeStore:
 
 
 @pytest.fixture
-def learner(archive: EventStore, episode_store: EpisodeStore) -> ThresholdTuner:
+def tuner(archive: EventStore, episode_store: EpisodeStore) -> ThresholdTuner:
     return ThresholdTuner(archive, episode_store, max_false_alerts_per_day=1.0, start=0.5, history_days=30)
 
 
@@ -79,8 +79,8 @@ def conclude(
     **rule: float,
 ) -> list[AlertMessage | None]:
     archive.add_many(events)
-    judge = AlertDetector(episode_store, PLACES, AlertRule(**{"threshold": 0.5, "others_per_day": 1e9, **rule}))  # type: ignore[arg-type]
-    return judge.process(events, [alike(match_probability)] * len(events))
+    detector = AlertDetector(episode_store, PLACES, AlertRule(**{"threshold": 0.5, "others_per_day": 1e9, **rule}))  # type: ignore[arg-type]
+    return detector.process(events, [alike(match_probability)] * len(events))
 
 
 def test_one_sound_event_is_one_episode_with_one_alert(archive: EventStore, episode_store: EpisodeStore) -> None:
@@ -131,8 +131,8 @@ def test_a_nearby_sensor_raises_no_second_alert_but_is_linked(
     assert second is None
     assert third is not None
     patterns = RecurrenceService(episode_store, PLACES, 30)
-    completer = AlertEnricher(episode_store, patterns, PLACES, AlertRule(), urgent_above_ambient_db=10)
-    reported = completer.enrich(first)
+    enricher = AlertEnricher(episode_store, patterns, PLACES, AlertRule(), urgent_above_ambient_db=10)
+    reported = enricher.enrich(first)
     assert [name.rpartition(".")[0] for name in reported.linked] == ["demo.s2.boot.0"]
     assert reported.recurrence is not None
     assert (reported.recurrence.episodes, reported.recurrence.other_places) == (1, ["demo/s9"])
@@ -154,15 +154,15 @@ def test_an_alert_in_a_rhythm_recurs_and_is_urgent_far_above_ambient(
     reported = [alert for alert in alerts if alert is not None]
     assert [alert.severity for alert in reported][-4:] == ["recurring"] * 4
     assert reported[0].severity == "notice"
-    completer = AlertEnricher(
+    enricher = AlertEnricher(
         episode_store, RecurrenceService(episode_store, PLACES, 30), PLACES, AlertRule(), urgent_above_ambient_db=10
     )
-    last = completer.enrich(reported[-1])
+    last = enricher.enrich(reported[-1])
     assert last.recurrence is not None
     assert (last.recurrence.days, last.recurrence.regularity) == (12, "daily around 07:00")
     assert last.severity == "recurring"
-    assert completer.severity(reported[-1].model_copy(update={"above_ambient_db": 12.0})) == "urgent"
-    assert completer.severity(reported[0].model_copy(update={"above_ambient_db": 12.0})) == "notice"
+    assert enricher.severity(reported[-1].model_copy(update={"above_ambient_db": 12.0})) == "urgent"
+    assert enricher.severity(reported[0].model_copy(update={"above_ambient_db": 12.0})) == "notice"
 
 
 def test_a_site_has_no_more_alerts_out_of_rhythm_than_its_budget(
@@ -188,11 +188,11 @@ def test_two_hubs_together_keep_to_the_budget_of_a_site(archive: EventStore, sto
     alerts = list[AlertMessage | None]()
 
     def work(own: EventStore, number: int) -> None:
-        judge = AlertDetector(EpisodeStore(own), places, AlertRule(threshold=0.5, others_per_day=2.0))
+        detector = AlertDetector(EpisodeStore(own), places, AlertRule(threshold=0.5, others_per_day=2.0))
         for seq in range(20):
             one = event(seq, MONDAY + timedelta(minutes=seq), f"hub{number}-{seq}")
             own.add_many([one])
-            alerts.extend(judge.process([one], [alike(0.9)]))
+            alerts.extend(detector.process([one], [alike(0.9)]))
 
     threads = [threading.Thread(target=work, args=(hub, number)) for number, hub in enumerate(hubs)]
     for thread in threads:
@@ -244,8 +244,8 @@ def test_two_hubs_that_take_one_sensors_clips_raise_one_alert(archive: EventStor
                 with own.client.pipeline(transaction=True) as pipe:
                     yield Meeting(own, pipe, {})
 
-        judge = AlertDetector(MeetingStore(own), PLACES, AlertRule(threshold=0.5))
-        alerts.extend(judge.process([stored], [alike(0.9)]))
+        detector = AlertDetector(MeetingStore(own), PLACES, AlertRule(threshold=0.5))
+        alerts.extend(detector.process([stored], [alike(0.9)]))
         loads.append(tried)
 
     threads = [threading.Thread(target=work, args=pair) for pair in zip((archive, other), events, strict=True)]
@@ -261,22 +261,22 @@ def test_two_hubs_that_take_one_sensors_clips_raise_one_alert(archive: EventStor
 
 
 def test_thresholds_are_learned_from_history_and_used_from_the_next_event_on(
-    archive: EventStore, episode_store: EpisodeStore, learner: ThresholdTuner
+    archive: EventStore, episode_store: EpisodeStore, tuner: ThresholdTuner
 ) -> None:
     rng = np.random.default_rng(0)
     at = MONDAY
     for number in range(240):
         at += timedelta(hours=1)
         conclude(archive, episode_store, [event(number, at)], float(rng.uniform(0.5, 0.8)))
-    assert learner.tune_stale() == ["demo"]
-    assert learner.tune_stale() == []
+    assert tuner.tune_stale() == ["demo"]
+    assert tuner.tune_stale() == []
     learned = episode_store.thresholds.of("demo")["dog"]
     assert learned.episodes == 240
     assert learned.days == pytest.approx(10, abs=0.1)
     assert learned.value == 0.5, "of 24 a day one has an alert: that is in the budget, however doubtful"
     assert learned.alerts_per_day == 1.0
     assert learned.false_alerts_per_day == pytest.approx(0.35, abs=0.05)
-    learner.pin_threshold("demo", "dog", 0.7)
+    tuner.pin_threshold("demo", "dog", 0.7)
     later = at + timedelta(hours=1)
     assert conclude(archive, episode_store, [event(900, later)], 0.69) == [None]
     (alert,) = conclude(archive, episode_store, [event(901, later + timedelta(hours=2))], 0.95)
@@ -295,10 +295,10 @@ def alerted(archive: EventStore, episode_store: EpisodeStore) -> AlertMessage:
 
 
 def test_a_verdict_moves_the_threshold_at_once(
-    archive: EventStore, episode_store: EpisodeStore, learner: ThresholdTuner, alerted: AlertMessage
+    archive: EventStore, episode_store: EpisodeStore, tuner: ThresholdTuner, alerted: AlertMessage
 ) -> None:
-    feedback = FeedbackService(archive, episode_store, learner)
-    before = learner.tune("demo")["dog"]
+    feedback = FeedbackService(archive, episode_store, tuner)
+    before = tuner.tune("demo")["dog"]
     given = feedback.submit(alert=alerted, match="demo.s9.boot.0", verdict="different", by="inspector", now=MONDAY)
     after = episode_store.thresholds.of("demo")["dog"]
     assert after.value > before.value
@@ -323,18 +323,18 @@ def test_a_nearby_sensor_that_detects_first_how_it_goes_on_raises_no_second_aler
 
 
 def test_ignore_at_one_place_hushes_no_other(
-    archive: EventStore, episode_store: EpisodeStore, learner: ThresholdTuner
+    archive: EventStore, episode_store: EpisodeStore, tuner: ThresholdTuner
 ) -> None:
     (alerted,) = conclude(archive, episode_store, [event(0, MONDAY)])
     assert alerted is not None
-    FeedbackService(archive, episode_store, learner).submit(alert=alerted, match=None, verdict="ignore", now=MONDAY)
+    FeedbackService(archive, episode_store, tuner).submit(alert=alerted, match=None, verdict="ignore", now=MONDAY)
     assert conclude(archive, episode_store, [event(1, MONDAY + timedelta(days=2), "s2")])[0] is not None
 
 
 def test_ignore_hushes_a_category_at_a_place_for_a_week(
-    archive: EventStore, episode_store: EpisodeStore, learner: ThresholdTuner, alerted: AlertMessage
+    archive: EventStore, episode_store: EpisodeStore, tuner: ThresholdTuner, alerted: AlertMessage
 ) -> None:
-    FeedbackService(archive, episode_store, learner).submit(alert=alerted, match=None, verdict="ignore", now=MONDAY)
+    FeedbackService(archive, episode_store, tuner).submit(alert=alerted, match=None, verdict="ignore", now=MONDAY)
     for day, expected in ((2, False), (6, False), (8, True)):
         at = alerted.captured_at + timedelta(days=day)
         (alert,) = conclude(archive, episode_store, [event(1_000 + day, at)], 0.99)
@@ -342,9 +342,9 @@ def test_ignore_hushes_a_category_at_a_place_for_a_week(
 
 
 def test_feedback_on_what_is_not_there_is_refused(
-    archive: EventStore, episode_store: EpisodeStore, learner: ThresholdTuner, alerted: AlertMessage
+    archive: EventStore, episode_store: EpisodeStore, tuner: ThresholdTuner, alerted: AlertMessage
 ) -> None:
-    feedback = FeedbackService(archive, episode_store, learner)
+    feedback = FeedbackService(archive, episode_store, tuner)
     with pytest.raises(InvalidError, match="no match"):
         feedback.submit(alert=alerted, match="unknown.b.0", verdict="same")
     with pytest.raises(InvalidError, match="unknown categories"):

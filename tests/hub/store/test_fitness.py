@@ -157,13 +157,17 @@ def test_a_password_that_is_not_encoded_gets_a_hint_and_is_not_shown(store: Stor
     assert reported or password in {"a@b", "a:b", "a%zz"}  # which redis-py understands all the same
 
 
-def test_a_store_whose_disk_state_is_wrong_is_only_away(store: Store) -> None:
+def test_a_full_store_is_reported_with_what_to_do(store: Store) -> None:
     archive = build_event_store(load_settings(HubSettings, None, [f"redis.url={store.url}"]))
     client = redis.Redis.from_url(store.url, protocol=2)
     client.config_set("maxmemory", "1")
     fitness = archive.verify()
     assert "memory is full" in fitness.doubts[0]
-    assert archive.numbers() == (0, 0)
+    report = archive.report()
+    assert (report.events, report.dead_letters) == (0, 0)
+    assert "its memory is full: raise `maxmemory`" in report.refusal
+    client.config_set("maxmemory", 0)
+    assert archive.report().refusal == ""
     archive.close()
 
 

@@ -12,7 +12,7 @@ import redis
 from prometheus_client import CollectorRegistry
 
 from hub.alerting.feedback import FeedbackService
-from hub.alerting.source_enrichment import SourceCompleter
+from hub.alerting.source_enrichment import SourceEnricher
 from hub.alerting.source_filing import SourceFiler
 from hub.alerting.source_recurrence import SourceHistories
 from hub.alerting.threshold_tuner import ThresholdTuner
@@ -31,6 +31,7 @@ from hub.store.source_rows import Group
 from hub.store.source_transaction import Drawer
 from hub.store.source_verdicts import SourceVerdicts
 from hub.store.sources import SourceStore
+from shared.errors import UnavailableError
 from shared.feature_space import VGGISH
 from shared.messages.alert import AlertMessage
 from tests.sources import DOG, MONDAY, conclude, retrieval, source_event
@@ -38,6 +39,7 @@ from tests.sources import DOG, MONDAY, conclude, retrieval, source_event
 pytestmark = pytest.mark.redis
 
 PLACES = SensorMap({}, 200.0, ZoneInfo("UTC"))
+DOGS = Group("demo", "dog", VGGISH.id)
 
 
 class World:
@@ -52,7 +54,7 @@ class World:
             archive, self.store, retrieval() if network is None else network, SourceRule(0.5), self.metrics
         )
         self.histories = SourceHistories(self.store, self.episode_store, PLACES, 90.0, 1_800.0)
-        self.completer = SourceCompleter(self.filer, self.store, self.histories)
+        self.enricher = SourceEnricher(self.filer, self.store, self.histories)
         self.verdicts = SourceVerdicts(self.store, self.episode_store)
 
     def receive(self, *events: StoredEvent, match: StoredEvent | None = None) -> list[AlertMessage]:
@@ -149,8 +151,7 @@ def edited(world: World, count: int, work: Callable[[Drawer], None], most: int =
     world.receive(*(source_event(n, n, at(n)) for n in range(count)))
     due = world.store.due(0, count)
     episodes = [one for one in world.store.standing(due).values() if isinstance(one, Episode)]
-
-    def filed(drawer: Drawer) -> None:
+    for drawer in world.store.attempts(DOGS, "network", due, rule=SourceRule(0.5, most)):
         for number, episode in enumerate(episodes):
             identity = np.eye(64, dtype=np.float32)[number]
             member = drawer.partition.file(Seen(episode.id, episode.opened_ms, episode.peak_event, identity))
@@ -158,8 +159,6 @@ def edited(world: World, count: int, work: Callable[[Drawer], None], most: int =
             drawer.filed[episode.id], drawer.opened_ms[episode.id] = member, episode.opened_ms
             drawer.done.add(episode.id)
         work(drawer)
-
-    world.store.edit(Group("demo", "dog", VGGISH.id), "network", due, filed, rule=SourceRule(0.5, most))
     return world.groups()
 
 
@@ -175,6 +174,37 @@ def test_a_source_that_is_abandoned_as_it_opens_leaves_nothing(world: World) -> 
     assert edited(world, 3, lambda _drawer: None, most=1) == {names(2)}
     assert len(list(world.archive.client.scan_iter(keys.source_episodes("*")))) == 1
     assert world.archive.client.hlen(keys.source_members("demo")) == 1
+
+
+def test_a_change_is_attempted_again_if_an_episode_changed_meanwhile(world: World) -> None:
+    world.receive(source_event(0, 1, at(0)))
+    (due,) = world.store.due(0, 10)
+    attempts = 0
+    for drawer in world.store.attempts(DOGS, "network", [due]):
+        attempts += 1
+        drawer.done.add(due)
+        assert world.store.due(0, 10) == [due]
+        if attempts == 1:
+            client = world.archive.client
+            client.set(keys.episode(due), client.get(keys.episode(due)))
+    assert attempts == 2
+    assert world.store.due(0, 10) == []
+
+
+def test_a_change_that_fails_half_way_keeps_nothing_and_gives_its_connection_back(world: World) -> None:
+    world.receive(source_event(0, 1, at(0)))
+    (due,) = world.store.due(0, 10)
+
+    def fail() -> None:
+        for drawer in world.store.attempts(DOGS, "network", [due]):
+            drawer.done.add(due)
+            raise UnavailableError
+
+    in_use = len(world.archive.client.connection_pool._in_use_connections)
+    with pytest.raises(UnavailableError):
+        fail()
+    assert world.store.due(0, 10) == [due]
+    assert len(world.archive.client.connection_pool._in_use_connections) == in_use
 
 
 def test_sources_are_of_one_site(world: World) -> None:
@@ -251,7 +281,7 @@ def test_an_alert_reports_how_often_its_source_was_detected(world: World) -> Non
     days = [0, 1, 2, 3, 4, 7, 8]
     alerts = world.receive(*(source_event(n, 1, at(day)) for n, day in enumerate(days)))
     alerts += world.receive(source_event(100, 2, at(8, 15)))
-    reported = [world.completer.complete(alert).source for alert in alerts]
+    reported = [world.enricher.enrich(alert).source for alert in alerts]
     known, new = reported[-2], reported[-1]
     assert known is not None
     assert new is not None
@@ -265,7 +295,7 @@ def test_an_alert_reports_how_often_its_source_was_detected(world: World) -> Non
 def test_what_goes_on_after_a_pause_or_at_another_sensor_is_one_time(world: World) -> None:
     world.receive(source_event(0, 1, at(0)), source_event(1, 1, at(0) + timedelta(minutes=20)))
     (alert,) = world.receive(source_event(0, 1, at(0) + timedelta(minutes=25), sensor="s2"))
-    reported = world.completer.complete(alert).source
+    reported = world.enricher.enrich(alert).source
     assert reported is not None
     assert (reported.times, reported.new, reported.since) == (1, True, at(0))
 
@@ -273,7 +303,7 @@ def test_what_goes_on_after_a_pause_or_at_another_sensor_is_one_time(world: Worl
 def test_before_an_alert_only_what_its_source_is_compared_with_is_filed(world: World) -> None:
     world.receive(source_event(0, 1, at(0)), source_event(0, 1, at(0), site="other"))
     (alert,) = world.receive(source_event(1, 1, at(1)))
-    reported = world.completer.complete(alert).source
+    reported = world.enricher.enrich(alert).source
     assert reported is not None
     assert reported.times == 2
     assert world.store.due(0, 10) == [f"other.s1.boot.0.{DOG}"]
@@ -284,15 +314,15 @@ def test_before_an_alert_only_what_its_source_is_compared_with_is_filed(world: W
 def test_an_alert_without_an_identity_has_no_source(archive: EventStore) -> None:
     world = World(archive, Retrieval([Scorer(replace(load(default_checkpoint(VGGISH.id)), identity=None))]))
     (alert,) = world.receive(source_event(0, 1, at(0)))
-    assert world.completer.complete(alert) == alert
+    assert world.enricher.enrich(alert) == alert
     world.files()
     assert world.groups() == set()
     assert archive.client.zcard(keys.SOURCES_DUE) == 0
 
 
 def test_verdicts_join_and_part_sources(world: World, archive: EventStore) -> None:
-    learner = ThresholdTuner(archive, world.episode_store, max_false_alerts_per_day=1.0, start=0.5, history_days=30)
-    feedback = FeedbackService(archive, world.episode_store, learner, world.verdicts)
+    tuner = ThresholdTuner(archive, world.episode_store, max_false_alerts_per_day=1.0, start=0.5, history_days=30)
+    feedback = FeedbackService(archive, world.episode_store, tuner, world.verdicts)
     past = source_event(0, 1, at(0))
     world.receive(past, source_event(1, 1, at(1)))
     (alert,) = world.receive(source_event(2, 2, at(2)), match=past)

@@ -1,15 +1,15 @@
-"""Complete an alert before it is dispatched, in two steps: recurrence and severity, then its source."""
+"""Enrich an alert before it is dispatched, in two steps: recurrence and severity, then its source."""
 
 from dataclasses import dataclass
 
 from hub.alerting.enrichment import AlertEnricher
-from hub.alerting.source_enrichment import SourceCompleter
+from hub.alerting.source_enrichment import SourceEnricher
 from shared.messages.alert import AlertMessage
 
 
 @dataclass(frozen=True, slots=True)
-class AlertCompletion:
-    """Completes alerts for the dispatcher.
+class EnrichmentSteps:
+    """Enriches alerts for the dispatcher.
 
     Attributes:
         enricher: adds recurrence, linked episodes and severity.
@@ -17,12 +17,12 @@ class AlertCompletion:
     """
 
     enricher: AlertEnricher
-    sources: SourceCompleter
+    sources: SourceEnricher
 
-    def complete(self, alert: AlertMessage) -> AlertMessage:
+    def enrich(self, alert: AlertMessage) -> AlertMessage:
         """Return the alert with all that the hub knows about it; the same for a repeated call.
 
         Raises:
             UnavailableError: Redis does not answer.
         """
-        return self.sources.complete(self.enricher.enrich(alert))
+        return self.sources.enrich(self.enricher.enrich(alert))
