@@ -136,7 +136,7 @@ class Day:
             archive=archive,
             retrieval=Retrieval(SCORERS),
             extractor=LogMel(),
-            judge=AlertDetector(EpisodeStore(archive), SensorMap({}, 0.0, ZoneInfo("UTC")), ALL_FLAGGED),
+            detector=AlertDetector(EpisodeStore(archive), SensorMap({}, 0.0, ZoneInfo("UTC")), ALL_FLAGGED),
             metrics=HubMetrics(CollectorRegistry()),
             now=self.now,
         )

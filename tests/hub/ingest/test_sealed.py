@@ -46,7 +46,7 @@ def root(tmp_path: Path, archive: EventStore, sent: Event) -> Path:
         archive=archive,
         retrieval=Retrieval(SCORERS),
         extractor=LogMel(),
-        judge=AlertDetector(EpisodeStore(archive), SensorMap({}, 0.0, ZoneInfo("UTC")), ALL_FLAGGED),
+        detector=AlertDetector(EpisodeStore(archive), SensorMap({}, 0.0, ZoneInfo("UTC")), ALL_FLAGGED),
         metrics=HubMetrics(CollectorRegistry()),
         clips=AudioFileStore(tmp_path),
         now=lambda: NOON + timedelta(seconds=11),
