@@ -79,7 +79,7 @@ class Agent:
         self._announcer = Announcer(
             settings,
             self._boot,
-            form=self._extractor.space.id if self._extractor else self._source.payload_format,
+            form=self._form(),
             certificate_end=client_certificate_expiry(settings.mqtt),
             previous=previous_event(self._spool),
         )
@@ -112,6 +112,12 @@ class Agent:
         self._reported_faults: object = None
         self._announced = False
         self._errors = 0
+
+    def _form(self) -> str:
+        """Return the payload format of the events: `flac`, a feature space, or `levels` without events."""
+        if self._settings.send.what == "levels":
+            return "levels"
+        return self._extractor.space.id if self._extractor else self._source.payload_format
 
     @property
     def restart_due(self) -> bool:

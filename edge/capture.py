@@ -1,17 +1,22 @@
-"""The capture loop: read clips from the source at their pace, encode them as events, and put these in the spool."""
+"""The capture loop: read clips from the source at their pace, encode them as events, and put these in the spool.
+
+The levels of the clips' seconds follow in series of one minute (`edge.level_recorder`).
+"""
 
 import logging
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from threading import Event as Flag
 from typing import Final
 
 from edge.calibration.in_force import open_calibration
+from edge.capture_stats import CaptureStats
 from edge.clock import clock_at
 from edge.commands.clip_request import ClipRequests
-from edge.encode import encode
+from edge.encode import encode, measure
+from edge.level_recorder import LevelRecorder
 from edge.replay_clock import clip_start, next_due_s, stamp_played
 from edge.selection import ByteBudget, Selection
 from edge.settings import EdgeSettings
@@ -21,7 +26,8 @@ from edge.spool import Spool
 from shared.errors import InvalidError, OverloadedError, UnavailableError
 from shared.events import Event, EventId
 from shared.extractor import FeatureExtractor
-from shared.levels.meter import LevelMeter
+from shared.level_series import LevelSeries, encode_series
+from shared.levels.meter import LevelMeter, Measurement
 from shared.mqtt.topics import SensorTopic
 
 log = logging.getLogger(__name__)
@@ -31,37 +37,6 @@ FULL_WAIT_S: Final = 0.2
 REOPEN_S: Final = 5.0
 """Seconds before a failed microphone is opened again; they double after each further failure."""
 REOPEN_CAP_S: Final = 60.0
-
-
-@dataclass(slots=True)
-class CaptureStats:
-    """Counters of the capture thread. Only that thread writes them.
-
-    Attributes:
-        captured: events put in the spool.
-        dropped: clips dropped because the spool was full or failed.
-        unreadable: clips that could not be read.
-        failures: failures of a live source, each followed by opening it again.
-        progress_s: monotonic time at which the capture loop last made progress: a clip, a failure, a full spool.
-        last_captured_s: time of the latest event put in the spool, in seconds since the epoch; 0 before the first.
-        highest_seq: latest assigned sequence number, also of a dropped event; -1 before the first.
-        failure: reason why a live source delivers nothing; empty while it delivers.
-        sound_over_budget: clips whose audio was left out because the bandwidth budget was used up.
-        features_over_budget: clips whose embedding was left out for this reason.
-        speech_removed_s: length of the clips whose audio was withheld because of speech, in seconds.
-    """
-
-    captured: int = 0
-    dropped: int = 0
-    unreadable: int = 0
-    failures: int = 0
-    progress_s: float = 0.0
-    last_captured_s: float = 0.0
-    highest_seq: int = -1
-    failure: str = ""
-    sound_over_budget: int = 0
-    features_over_budget: int = 0
-    speech_removed_s: float = 0.0
 
 
 class Capture:
@@ -106,6 +81,7 @@ class Capture:
             settings.send.max_bytes_per_hour, settings.send.max_bytes_per_day, now_s=time.monotonic()
         )
         self._topic = str(SensorTopic(settings.sensor.site, settings.sensor.name, "event"))
+        self._series_topic = str(SensorTopic(settings.sensor.site, settings.sensor.name, "levels"))
         self._start = settings.source.start_or(datetime.now(UTC))
         self._backfilled = not source.live and settings.source.replays_the_past
         self._due_s = time.monotonic()
@@ -113,6 +89,8 @@ class Capture:
         self._delivered_s = self._due_s
         self._full = False
         self._meter: LevelMeter | None = None
+        self._series = LevelRecorder(settings.sensor.site, settings.sensor.name, boot)
+        self._series_count = 0
         self.tally = CaptureStats(progress_s=time.monotonic())
         self.calibration: Final = open_calibration(settings)
         self.clip_requests = ClipRequests()
@@ -125,6 +103,12 @@ class Capture:
         Raises:
             UnavailableError: a replay cannot go on.
         """
+        try:
+            self._run(stop)
+        finally:
+            self._put_series(self._series.flush(), stop)
+
+    def _run(self, stop: Flag) -> None:
         rest_s = REOPEN_S
         while not stop.is_set():
             before = self._taken
@@ -136,6 +120,7 @@ class Capture:
                 if self._taken > before:
                     rest_s = REOPEN_S
                 self._failed(error, rest_s)
+                self._put_series(self._series.flush(), stop)
                 stop.wait(rest_s)
                 rest_s = min(REOPEN_CAP_S, 2.0 * rest_s)
             else:
@@ -191,19 +176,32 @@ class Capture:
         captured_at = self._stamp()
         if isinstance(item, AudioClip) and item.captured_at is not None:
             captured_at = item.captured_at
+        clock = clock_at(captured_at) if self._source.live else "unknown"
+        messages: list[tuple[EventId, bytes]] = []
+        series: list[LevelSeries] = []
         try:
-            event = encode(
-                item,
-                event_id,
-                captured_at=captured_at,
-                clock=clock_at(captured_at) if self._source.live else "unknown",
-                backfilled=self._backfilled,
-                meter=self._meter_for(item),
-                calibration=self.calibration,
-                extractor=self._extractor,
-                sound=self._sound,
-            )
-            messages = self._fit(self._selection.select(event))
+            measured = self._measure(item)
+            if self._settings.send.what != "levels":
+                event = encode(
+                    item,
+                    event_id,
+                    captured_at=captured_at,
+                    clock=clock,
+                    backfilled=self._backfilled,
+                    measured=measured,
+                    calibration=self.calibration,
+                    extractor=self._extractor,
+                    sound=self._sound,
+                )
+                messages = self._fit(self._selection.select(event))
+            if measured is not None and self._settings.levels.series:
+                series = self._series.add(
+                    measured,
+                    captured_at,
+                    clock=clock,
+                    backfilled=self._backfilled,
+                    calibration=self.calibration.record,
+                )
         except InvalidError as error:
             self._skip(UnreadableClip(_what(item, event_id), str(error)))
             return
@@ -213,6 +211,7 @@ class Capture:
             return
         for message in messages:
             self._put(*message, stop)
+        self._put_series(series, stop)
 
     def _fit(self, events: Iterable[Event]) -> list[tuple[EventId, bytes]]:
         """Return number the events to send, and return their messages as far as the bandwidth budget permits."""
@@ -228,7 +227,7 @@ class Capture:
         return messages
 
     def _put(self, event_id: EventId, payload: bytes, stop: Flag) -> None:
-        if self._enqueue(str(event_id), payload, stop):
+        if self._enqueue(str(event_id), self._topic, payload, stop):
             self.tally.highest_seq = event_id.seq
             self.tally.captured += 1
             self.tally.last_captured_s = time.time()
@@ -239,8 +238,21 @@ class Capture:
             self.tally.dropped += 1
             log.warning("clip dropped", extra={"event": str(event_id), "dropped": self.tally.dropped})
 
-    def _meter_for(self, item: AudioClip | EmbeddingClip) -> LevelMeter | None:
-        """Return the meter for a clip. It keeps its state only if the clip follows the one before."""
+    def _put_series(self, series: Iterable[LevelSeries], stop: Flag) -> None:
+        """Put level series in the spool; count the seconds of those that do not fit the spool or the budget."""
+        for one in series:
+            payload = encode_series(one)
+            self._series_count += 1
+            name = f"{one.site}.{one.sensor}.{one.boot}.levels-{self._series_count}"
+            fits = self._budget.fit_levels(payload, time.monotonic())
+            if fits and self._enqueue(name, self._series_topic, payload, stop):
+                self._spooled()
+            else:
+                self.tally.level_seconds_dropped += len(one.tenths)
+                log.warning("level series dropped", extra={"start": str(one.captured_at), "over_budget": not fits})
+
+    def _measure(self, item: AudioClip | EmbeddingClip) -> Measurement | None:
+        """Measure a clip; None if it is an embedding. The meter keeps its state only if the clip follows another."""
         if isinstance(item, EmbeddingClip):
             return None
         if self._meter is None or self._meter.rate_hz != item.rate_hz:
@@ -248,7 +260,7 @@ class Capture:
         elif not item.continues:
             self._meter.restart()
             self.calibration.reset()
-        return self._meter
+        return measure(item, self.calibration, self._meter)
 
     def _stamp(self) -> datetime:
         """Return the capture time of the replay's current clip."""
@@ -256,11 +268,12 @@ class Capture:
             return stamp_played(datetime.now(UTC))
         return clip_start(self._start, self._taken)
 
-    def _enqueue(self, event: str, payload: bytes, stop: Flag) -> bool:
-        """Put an event in the spool; return False if a live source drops it or a stop ends a replay's wait."""
+    def _enqueue(self, name: str, topic: str, payload: bytes, stop: Flag) -> bool:
+        """Put a message in the spool; return False if a live source drops it or a stop ends a replay's wait."""
         while True:
             try:
-                evicted = self._spool.put(event, self._topic, payload, evict=self._source.live)
+                event = topic == self._topic
+                evicted = self._spool.put(name, topic, payload, evict=self._source.live, newest=event)
             except (OverloadedError, UnavailableError) as error:
                 if not self._full:
                     self._full = True

@@ -64,6 +64,11 @@ COUNTERS: Final[tuple[tuple[str, str, Read], ...]] = (
         "Length of the clips whose audio was withheld because of speech",
         lambda of: of.tally.speech_removed_s,
     ),
+    (
+        "level_seconds_dropped",
+        "Seconds of the level series that were dropped: full spool, or bandwidth budget used up",
+        lambda of: of.tally.level_seconds_dropped,
+    ),
     ("spool_events_lost", "Events that a damaged spool lost", lambda of: of.spool.usage().lost),
 )
 """Name without `_total`, help text, and a function that reads the value."""

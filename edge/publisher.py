@@ -7,6 +7,7 @@
    waits. A broker that was killed loses acknowledged events that it had not written.
 2. An acknowledgement is kept in memory until the disk has it. A failing disk does not stop publishing.
 3. A message that the broker cannot take is set aside in the spool. A message that it refuses waits behind all others.
+4. Level series that it refuses, or that no hub receives, wait while events go on (`edge.refused_series`).
 """
 
 import logging
@@ -20,6 +21,7 @@ from edge.connection_clock import ConnectedTime
 from edge.disk_guard import DiskGuard
 from edge.hub_availability import HubAvailability
 from edge.in_flight import Acked, InFlightWindow, Rejected
+from edge.refused_series import RefusedSeries
 from edge.spool import Spool
 from edge.spool_entries import ENDS_CONNECTIONS, TOO_LARGE, UNSENDABLE, SpoolEntry
 from shared.errors import UnavailableError
@@ -78,6 +80,7 @@ class SpoolPublisher:
         self._aside: dict[int, str] = {}
         self._repeats: dict[int, None] = {}
         self._refused: set[int] = set()
+        self._series = RefusedSeries()
         self._look_back = False
         self._look_aside = False
         self._second_chance_s = 0.0
@@ -106,10 +109,15 @@ class SpoolPublisher:
 
     @property
     def drained(self) -> bool:
-        """Return whether the broker has all readable events and repeats, except those that are set aside."""
+        """Return whether the broker has all readable events and repeats, except those that are set aside.
+
+        Level series that it refuses stay in the spool for the next run.
+        """
         repeating = self._look_back or bool(self._repeats)
         settled = len(self._owed) + len(self._aside) + self._spool.unreadable()
-        return not repeating and self._spool.pending() <= settled
+        if repeating:
+            return False
+        return self._spool.pending() <= settled or (self._series.refused and not self._events_wait())
 
     def handle(self, signals: list[MqttEvent], now_s: float, wall_s: float) -> None:
         """Handle the broker's signals, in order.
@@ -169,6 +177,14 @@ class SpoolPublisher:
         self._disk.attempt("purge", lambda: purged.append(self._spool.purge(before_s, keep)), now_s)
         return sum(purged)
 
+    def _events_wait(self) -> bool:
+        """Return whether the spool has events to send, beside level series."""
+        try:
+            settled = {*self._owed, *self._aside}
+            return bool(self._window.rows) or bool(self._spool.peek(1, skip=settled, levels=False))
+        except UnavailableError:
+            return True
+
     def _connected(self, signal: Connected, now_s: float) -> None:
         self._online = True
         self._up_since_s = now_s
@@ -179,6 +195,7 @@ class SpoolPublisher:
         self._window.connected(None if most is None else most - 2)  # reserved for the state and for a reply
         self._time.connected(now_s)
         self._hubs.reset()
+        self._series.connected()
         self._outlet.subscribe(ALL_INTAKES, qos=0)
 
     def _ended(self, code: int | None) -> None:
@@ -204,8 +221,12 @@ class SpoolPublisher:
         stamp_s = self._time.answered(now_s)
         if now_s - self._up_since_s >= CALM_S:
             self._rival = False
-        match self._window.on_puback(mid, reason, now_s):
+        match self._window.on_puback(mid, reason, now_s, apart=self._series.under_way):
+            case Rejected(row, reason) if row in self._series.under_way:
+                self._series.on_rejected(row, reason, now_s)
+                self._repeats.pop(row, None)
             case Acked(row):
+                self._series.on_acked(row)
                 self._warned = False
                 self._refused.discard(row)
                 if row in self._repeats:  # the first acknowledgement counts
@@ -288,7 +309,8 @@ class SpoolPublisher:
             return entries
         under_way = set(self._window.rows.values())
         skip = under_way | self._owed.keys() | self._aside.keys()
-        fresh = self._spool.peek(room, skip=skip | self._refused)
+        levels = self._series.may_send(now_s)
+        fresh = self._spool.peek(room, skip=skip | self._refused, levels=levels)
         if fresh:
             return fresh
         few = min(room, REPEATS_IN_FLIGHT - len(under_way))
@@ -301,7 +323,7 @@ class SpoolPublisher:
                 return entries
         if self._refused:
             self._refused.clear()
-            return self._spool.peek(room, skip=skip)
+            return self._spool.peek(room, skip=skip, levels=levels)
         if not under_way and now_s >= self._second_chance_s:
             self._second_chance_s = now_s + SECOND_CHANCE_S
             return self._second_chance()
@@ -325,7 +347,7 @@ class SpoolPublisher:
                 self._put_aside(entry.row, TOO_LARGE, size=len(entry.payload), limit=self._maximum_packet or 0)
                 continue
             try:
-                mid = self._outlet.publish(entry.topic, entry.payload, content_type=EVENT_CONTENT_TYPE)
+                mid = self._outlet.publish(entry.topic, entry.payload, content_type=entry.content_type)
             except UnavailableError:
                 break
             except ValueError:  # paho rejects the topic
@@ -333,6 +355,8 @@ class SpoolPublisher:
                 self._put_aside(entry.row, UNSENDABLE)
                 continue
             self._window.on_sent(mid, entry.row)
+            if entry.has_levels:
+                self._series.under_way.add(entry.row)
             sent += 1
         return sent
 

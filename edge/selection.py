@@ -114,6 +114,10 @@ class ByteBudget:
             self.features_left_out += 1
         return None
 
+    def fit_levels(self, payload: bytes, now_s: float) -> bool:
+        """Return whether the message of a level series fits; `now_s` is monotonic."""
+        return self._take("levels", len(payload), now_s)
+
     def _take(self, content: str, size: int, now_s: float) -> bool:
         for window in self._windows:
             if now_s - window.start_s >= window.length_s:

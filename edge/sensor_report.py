@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Final, Literal
 
-from edge.capture import CaptureStats
+from edge.capture_stats import CaptureStats
 from edge.publisher import SpoolPublisher
 from edge.settings import EdgeSettings
 from edge.spool import Spool

@@ -102,10 +102,10 @@ class FeatureSettings(SettingsGroup):
 class SendSettings(SettingsGroup):
     """Selection of the clips to send, and of their parts."""
 
-    what: Literal["all", "events", "embeddings"] = Field(
+    what: Literal["all", "events", "embeddings", "levels"] = Field(
         "all",
-        description="all (every clip), events (loud clips, with the clips before and after them) or embeddings"
-        " (every clip without audio)",
+        description="all (every clip), events (loud clips, with the clips before and after them), embeddings (every"
+        " clip without audio) or levels (no clips, only the one-second levels)",
     )
     min_above_ambient_db: float = Field(
         10.0, ge=0, le=200, description="events: a clip is loud if its LAeq is this many dB above the ambient level"
@@ -121,11 +121,11 @@ class SendSettings(SettingsGroup):
     max_bytes_per_hour: int | None = Field(
         None,
         ge=10_000,
-        description="maximum bytes of events per hour. The sensor leaves out audio from 80 % of it, and embeddings"
-        " from 95 %; unlimited if not given",
+        description="maximum bytes of events and levels per hour. The sensor leaves out audio from 80 % of it,"
+        " embeddings from 95 % and levels from 100 %; unlimited if not given",
     )
     max_bytes_per_day: int | None = Field(
-        None, ge=10_000, description="maximum bytes of events per day, like `max_bytes_per_hour`"
+        None, ge=10_000, description="maximum bytes of events and levels per day, like `max_bytes_per_hour`"
     )
 
 
@@ -140,8 +140,12 @@ class PrivacySettings(SettingsGroup):
 
 
 class LevelSettings(SettingsGroup):
-    """The unit of reported sound levels."""
+    """The unit of reported sound levels, and the one-second series."""
 
+    series: bool = Field(
+        default=True,
+        description="send the levels of every second, one message per minute (1 MB a day), whatever `send.what` is",
+    )
     full_scale_db_spl: float | None = Field(
         None,
         ge=0,
@@ -253,9 +257,19 @@ class EdgeSettings(BaseSettings):
         """Return the path of the history of calibrations: `calibration.history`, or a file next to the spool."""
         return self.calibration.history or self.spool_path().with_suffix(".calibrations.jsonl")
 
+    @model_validator(mode="after")
+    def _levels_exist(self) -> "EdgeSettings":
+        if self.send.what == "levels" and not self.levels.series:
+            raise ValueError("send.what = levels needs levels.series = true")
+        if self.send.what == "levels" and self.source.kind == "embeddings":
+            raise ValueError("send.what = levels needs a source with audio, not embeddings")
+        return self
+
     @property
     def feature_space(self) -> str | None:
         """Return the feature space of the embeddings that the sensor computes; None if it computes none."""
+        if self.send.what == "levels":
+            return None
         if self.features.space is not None or self.source.kind == "embeddings":
             return self.features.space
         needed = self.send.what == "embeddings" or self.features.with_sound or self.privacy.no_speech
@@ -264,7 +278,7 @@ class EdgeSettings(BaseSettings):
     @property
     def sends_sound(self) -> bool:
         """Return whether events may contain audio."""
-        if self.send.what == "embeddings" or self.source.kind == "embeddings":
+        if self.send.what in {"embeddings", "levels"} or self.source.kind == "embeddings":
             return False
         return self.feature_space is None or self.features.with_sound or self.privacy.no_speech
 

@@ -17,7 +17,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Final
 
-from edge.spool_entries import SetAside, SpoolEntry, SpoolUsage
+from edge.spool_entries import LEVELS_END, SetAside, SpoolEntry, SpoolUsage
 from edge.spool_file import SpoolFile
 from shared.errors import OverloadedError
 
@@ -47,13 +47,14 @@ class Spool(SpoolFile):
         self._unreadable: dict[int, float] = {}
         self._logged: set[int] = set()
 
-    def put(self, event: str, topic: str, payload: bytes, *, evict: bool = False) -> int:
-        """Add a message at the end; a repeat of an event id changes nothing.
+    def put(self, event: str, topic: str, payload: bytes, *, evict: bool = False, newest: bool = True) -> int:
+        """Add a message at the end; a repeat of an id changes nothing.
 
         Args:
-            event: id of the event.
+            event: id of the event, or of another message.
             topic: topic to publish it on.
             payload: the message.
+            newest: whether the note `newest` becomes this id; False for a message that is no event.
             evict: when full, delete acknowledged rows, oldest first, and then those that are set aside; for sources
                 that cannot wait.
 
@@ -73,17 +74,23 @@ class Spool(SpoolFile):
                 raise OverloadedError(f"the spool {self._path} is full: {self._bytes} of {self._max_bytes} bytes")
             row = db.execute("INSERT INTO clip (event, topic, payload) VALUES (?, ?, ?)", (event, topic, payload))
             self._highest_row = max(self._highest_row, row.lastrowid or 0)
-            db.execute("INSERT OR REPLACE INTO note VALUES ('newest', ?)", (event,))
+            if newest:
+                db.execute("INSERT OR REPLACE INTO note VALUES ('newest', ?)", (event,))
             self._bytes += len(payload)
             self._pending += 1
             return evicted
 
         return self._do(work, reserve_bytes=DISK_RESERVE_BYTES + 2 * len(payload))
 
-    def peek(self, limit: int, skip: Collection[int] = ()) -> list[SpoolEntry]:
+    def peek(self, limit: int, skip: Collection[int] = (), *, levels: bool = True) -> list[SpoolEntry]:
         """Return the oldest pending messages, in order, at most `limit`, without the rows in `skip`.
 
         A row that cannot be read is skipped for `UNREADABLE_REST_S`.
+
+        Args:
+            limit: maximum number of messages.
+            skip: rows to leave out.
+            levels: whether level series are among them.
         """
 
         def work(db: sqlite3.Connection) -> list[SpoolEntry]:
@@ -92,9 +99,9 @@ class Spool(SpoolFile):
             without = {*skip, *self._unreadable}
             query = (
                 "SELECT row FROM clip WHERE NOT EXISTS (SELECT 1 FROM mark WHERE mark.row = clip.row)"
-                " ORDER BY row LIMIT ?"
+                " AND topic NOT LIKE ? ORDER BY row LIMIT ?"
             )
-            rows = db.execute(query, (limit + len(without),)).fetchall()
+            rows = db.execute(query, ("" if levels else f"%{LEVELS_END}", limit + len(without))).fetchall()
             wanted = [row for (row,) in rows if row not in without][:limit]
             loaded = [entry for row in wanted if (entry := self._load(db, row)) is not None]
             readable = {entry.row for entry in loaded}

@@ -16,7 +16,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as classic
 
 from edge.agent import Agent
-from edge.capture import Capture, CaptureStats
+from edge.capture import Capture
+from edge.capture_stats import CaptureStats
 from edge.metrics import EdgeMetrics, metric_families, serve_metrics
 from edge.publisher import SpoolPublisher
 from edge.sensor_report import Running

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.capture import CaptureStats
+from edge.capture_stats import CaptureStats
 from edge.publisher import SpoolPublisher
 from edge.sensor_report import REASON_CHARACTERS, Announcer, Running, previous_event
 from edge.settings import EdgeSettings
