@@ -20,8 +20,9 @@ from hub.alerting.detector import AlertDetector
 from hub.alerting.matching import Matcher
 from hub.alerting.name_matching import NameMatcher
 from hub.domain.alert_rule import SearchResult
-from hub.domain.clocks import Doubts, believed_at
+from hub.domain.clocks import Doubts
 from hub.domain.records import StoredEvent, WriteState
+from hub.ingest.believed_times import believed_times
 from hub.ingest.messages import HandledMessage, Outcome, PreparedMessage, decode_message, event_id
 from hub.metrics.definitions import HubMetrics, exemplar
 from hub.notify.heartbeat_echo import HeartbeatResponder
@@ -271,7 +272,13 @@ class Pipeline:
             found = self._retrieval.presence_all(space, np.stack([item.towers for item in own]))
             presence |= dict(zip([event_id(item) for item in own], found, strict=True))
         received_at = self._now()
-        times = self._believed([item.event for item in items if item.event is not None], received_at)
+        times = believed_times(
+            [item.event for item in items if item.event is not None],
+            received_at,
+            self._archive.sensors,
+            self._tolerance,
+            trusted=not self._doubts().clock,
+        )
         events = [
             self._to_record(item, presence[event_id(item)], at, received_at)
             for item, at in zip(items, times, strict=True)
@@ -283,23 +290,6 @@ class Pipeline:
             (before.get(event.id, event), item, outcome)
             for event, item, outcome in zip(events, items, outcomes, strict=True)
         ]
-
-    def _believed(self, events: Sequence[Event], received_at: datetime) -> list[datetime]:
-        """Return the times at which events are taken to have been captured; see `hub.domain.clocks`."""
-        late = {
-            event.place
-            for event in events
-            if received_at - event.captured_at > self._tolerance
-            and not (event.backfilled or event.clock == "synchronised")
-        }
-        skews = self._archive.sensors.clocks(sorted(late)) if late else {}
-        trusted = not self._doubts().clock
-
-        def skew_s(event: Event) -> float | None:
-            read = skews.get(event.place)
-            return read.skew_s if read is not None and read.boot == event.id.boot else None
-
-        return [believed_at(event, received_at, self._tolerance, skew_s(event), trusted=trusted) for event in events]
 
     def _to_record(
         self, item: PreparedMessage, presence: tuple[float, ...], captured_at: datetime, received_at: datetime

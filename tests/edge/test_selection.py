@@ -125,7 +125,7 @@ def test_without_a_budget_nothing_changes() -> None:
 def test_each_mode_selects(what: str) -> None:
     selection = Selection(SendSettings.model_validate({"what": what}))
     chosen = [one for seq, level in enumerate([-60.0, -60.0, -30.0]) for one in selection.select(event(seq, level))]
-    expected = {"all": [0, 1, 2], "events": [1, 2], "embeddings": [0, 1, 2]}[what]
+    expected = {"all": [0, 1, 2], "events": [1, 2], "embeddings": [0, 1, 2], "levels": []}[what]
     assert [one.id.seq for one in chosen] == expected
 
 
