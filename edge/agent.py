@@ -115,7 +115,7 @@ class Agent:
 
     def _form(self) -> str:
         """Return the payload format of the events: `flac`, a feature space, or `levels` without events."""
-        if self._settings.send.what == "levels":
+        if not self._settings.sends_clips:
             return "levels"
         return self._extractor.space.id if self._extractor else self._source.payload_format
 

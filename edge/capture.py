@@ -181,7 +181,7 @@ class Capture:
         series: list[LevelSeries] = []
         try:
             measured = self._measure(item)
-            if self._settings.send.what != "levels":
+            if self._settings.sends_clips:
                 event = encode(
                     item,
                     event_id,

@@ -226,14 +226,13 @@ class SpoolPublisher:
                 self._series.on_rejected(row, reason, now_s)
                 self._repeats.pop(row, None)
             case Acked(row):
-                self._series.on_acked(row)
                 self._warned = False
                 self._refused.discard(row)
                 if row in self._repeats:  # the first acknowledgement counts
                     del self._repeats[row]
                 else:
                     self._owed[row] = stamp_s
-                self.published += 1
+                self.published += not self._series.on_acked(row)
                 self.last_published_s = wall_s
                 self._outlet.settled()
             case Rejected(row, reason, wait_s):

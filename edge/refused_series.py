@@ -35,11 +35,13 @@ class RefusedSeries:
         self.under_way.clear()
         self._until_s = 0.0
 
-    def on_acked(self, row: int) -> None:
-        """Record that the broker took a row, if it is a level series."""
-        if row in self.under_way:
-            self.under_way.discard(row)
-            self.refused = False
+    def on_acked(self, row: int) -> bool:
+        """Record that the broker took a row; return whether it is a level series."""
+        if row not in self.under_way:
+            return False
+        self.under_way.discard(row)
+        self.refused = False
+        return True
 
     def on_rejected(self, row: int, reason: int, now_s: float) -> None:
         """Send no level series for a while; log the first refusal of several as a warning."""

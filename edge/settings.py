@@ -268,7 +268,7 @@ class EdgeSettings(BaseSettings):
     @property
     def feature_space(self) -> str | None:
         """Return the feature space of the embeddings that the sensor computes; None if it computes none."""
-        if self.send.what == "levels":
+        if not self.sends_clips:
             return None
         if self.features.space is not None or self.source.kind == "embeddings":
             return self.features.space
@@ -276,9 +276,14 @@ class EdgeSettings(BaseSettings):
         return EARWITNESS_SMALL.id if needed else None
 
     @property
+    def sends_clips(self) -> bool:
+        """Return whether the sensor sends events, and not levels alone."""
+        return self.send.what != "levels"
+
+    @property
     def sends_sound(self) -> bool:
         """Return whether events may contain audio."""
-        if self.send.what in {"embeddings", "levels"} or self.source.kind == "embeddings":
+        if not self.sends_clips or self.send.what == "embeddings" or self.source.kind == "embeddings":
             return False
         return self.feature_space is None or self.features.with_sound or self.privacy.no_speech
 

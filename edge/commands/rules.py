@@ -109,6 +109,8 @@ def _decide_change(command: CommandMessage, view: SettingsView) -> Decision:
         return Decision("refused", reason=str(error)[:SHOWN_CHARACTERS])
     if wanted.sends_sound and not view.effective.sends_sound:
         return Decision("refused", reason="this sensor sends no sound; change that on the sensor itself")
+    if wanted.sends_clips and not view.effective.sends_clips:
+        return Decision("refused", reason="this sensor sends levels only; change that on the sensor itself")
     return Decision("accepted", "change", overrides=overrides)
 
 

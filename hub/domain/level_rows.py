@@ -115,7 +115,9 @@ def _table(codes: Codes, seconds: npt.NDArray[np.int64]) -> LevelTable:
 
 def _units(laeq: Codes) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """Return where codes are levels in dB, and where levels in dBFS."""
-    return (laeq >= 1) & (laeq <= _HIGHEST), (laeq > _DBFS) & (laeq <= _DBFS + _HIGHEST)
+    calibrated = (laeq >= 1) & (laeq <= _HIGHEST)
+    uncalibrated = (laeq > _DBFS) & (laeq <= _DBFS + _HIGHEST)
+    return np.asarray(calibrated), np.asarray(uncalibrated)
 
 
 def _decibels(codes: Codes) -> Floats:
@@ -132,7 +134,7 @@ def _statistics(codes: Codes) -> Codes:
         uint16 [groups, 6].
     """
     calibrated, uncalibrated = _units(codes[:, :, 0])
-    in_db = calibrated.any(axis=1)
+    in_db = np.asarray(calibrated.any(axis=1))
     used = np.where(in_db[:, None], calibrated, uncalibrated)
     count = used.sum(axis=1)
     levels = _decibels(codes)

@@ -48,6 +48,10 @@ _BLOCK: Final = (1 + MINUTES, len(STATISTICS) + 1)
 """Shape of the statistics of an hour: its own row, and those of its minutes."""
 _BLOCK_BYTES: Final = 2 * _BLOCK[0] * _BLOCK[1]
 _LEVEL_BYTES: Final = 2 * len(LEVELS)
+_HOUR_BYTES: Final = HOUR_S * _LEVEL_BYTES
+_DAY_BYTES: Final = DAY_S // HOUR_S * _BLOCK_BYTES
+_END: Final = b"\0\0"
+"""Follows the codes of an hour or a day. It is written first: a string that grows takes up to twice its bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,7 @@ class LevelStore:
             for part in one.split(HOUR_S):
                 hour = part.start_s // HOUR_S
                 pipe.zadd(keys.LEVEL_HOURS, {f"{part.place}:{hour}": hour * HOUR_S})
+                pipe.setrange(keys.level_seconds(part.place, hour), _HOUR_BYTES, _END)
                 for first, run in _runs(part):
                     offset = (part.start_s % HOUR_S + first) * _LEVEL_BYTES
                     pipe.setrange(keys.level_seconds(part.place, hour), offset, packed(run))
@@ -185,6 +190,7 @@ class LevelStore:
             block = self._block(place, hour, pipe.get(row), self._stored(pipe, place, hour))
             pipe.multi()
             if keep and block.any():
+                pipe.setrange(keys.level_statistics(place, day), _DAY_BYTES, _END)
                 pipe.setrange(keys.level_statistics(place, day), offset, packed(block))
                 pipe.zadd(keys.LEVEL_DAYS, {f"{place}:{day}": day * DAY_S})
             pipe.delete(row)
@@ -229,7 +235,7 @@ class LevelStore:
 
     def _codes(self, place: str, hour: int, raw: bytes | None) -> Codes:
         make = partial(unpacked, rows=HOUR_S, columns=len(LEVELS))
-        codes = self._rows.read("levels", f"{place}:{hour}", make, raw)
+        codes = self._rows.read("levels", f"{place}:{hour}", make, raw and raw[:_HOUR_BYTES])
         return make(None) if codes is None else codes
 
 

@@ -1,5 +1,6 @@
 """API of the levels of a sensor: each second, minute or hour of an interval, as JSON or CSV."""
 
+import math
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
@@ -110,7 +111,7 @@ def _interval(since: Time | None, until: Time | None, resolution: Resolution) ->
     end = until or datetime.now(UTC)
     start = since or max(end - _DEFAULT[resolution], datetime(1970, 1, 1, tzinfo=UTC))
     start_s = int(start.timestamp()) // period_s * period_s
-    end_s = max(start_s, -(-int(np.ceil(end.timestamp())) // period_s) * period_s)
+    end_s = max(start_s, -(-math.ceil(end.timestamp()) // period_s) * period_s)
     most_s = start_s + MOST_ROWS[resolution] * period_s
     return start_s, min(end_s, most_s), most_s if most_s < end_s else None
 
@@ -118,8 +119,11 @@ def _interval(since: Time | None, until: Time | None, resolution: Resolution) ->
 def _columns(table: LevelTable) -> dict[str, list[float | None]]:
     """Return the levels by name, None for NaN."""
     names = STATISTICS[: table.levels.shape[1]]
-    objects = np.where(np.isnan(table.levels), None, np.round(table.levels, 1).astype(object))
-    return {name: objects[:, at].tolist() for at, name in enumerate(names)}
+    columns = np.round(table.levels.T, 1).tolist()
+    return {
+        name: [None if math.isnan(level) else level for level in column]
+        for name, column in zip(names, columns, strict=False)
+    }
 
 
 def _rows(table: LevelTable, start_s: int, period_s: int) -> Iterator[Row]:
