@@ -13,6 +13,7 @@ from edge.capture import Capture
 from edge.extractor import open_extractor
 from edge.publisher import SpoolPublisher
 from edge.refused_series import REST_S
+from edge.selection import HOUR_S, ByteBudget
 from edge.settings import EdgeSettings
 from edge.sources import AudioClip, SourceItem
 from edge.spool import Spool
@@ -117,11 +118,18 @@ def test_a_source_that_fails_leaves_no_seconds_in_memory(spool: Spool) -> None:
     assert [(one.captured_at.second, len(one.tenths)) for one in series(spool)] == [(30, 20), (50, 10), (0, 10)]
 
 
-def test_what_does_not_fit_the_budget_is_counted(spool: Spool) -> None:
-    capture = captured(spool, "send.what=levels", "send.max_bytes_per_hour=10000", source=Microphone(90))
-    sent = sum(len(one.tenths) for one in series(spool))
-    assert 0 < sent < 900
-    assert sent + capture.tally.level_seconds_dropped == 900
+def test_what_does_not_fit_the_budget_is_left_out() -> None:
+    budget = ByteBudget(10_000, None, now_s=0.0)
+    assert [budget.fit_levels(b"x" * 1_000, 1.0) for _ in range(12)] == [True] * 10 + [False] * 2
+    assert budget.fit_levels(b"x" * 1_000, HOUR_S), "the next hour has a budget of its own"
+
+
+def test_seconds_that_a_full_spool_does_not_take_are_counted(tmp_path: Path) -> None:
+    small = Spool(tmp_path / "small.db", 1_000)
+    capture = captured(small, "send.what=levels")
+    assert [len(one.tenths) for one in series(small)] == [30]
+    assert capture.tally.level_seconds_dropped == 30
+    small.close()
 
 
 class Broker:
