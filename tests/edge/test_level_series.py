@@ -125,7 +125,7 @@ def test_what_does_not_fit_the_budget_is_left_out() -> None:
 
 
 def test_seconds_that_a_full_spool_does_not_take_are_counted(tmp_path: Path) -> None:
-    small = Spool(tmp_path / "small.db", 1_000)
+    small = Spool(tmp_path / "small.db", 700)
     capture = captured(small, "send.what=levels")
     assert [len(one.tenths) for one in series(small)] == [30]
     assert capture.tally.level_seconds_dropped == 30

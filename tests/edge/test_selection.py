@@ -135,6 +135,7 @@ def test_each_mode_selects(what: str) -> None:
         ([], None, True),
         (["send.what=events"], None, True),
         (["send.what=embeddings"], EARWITNESS_SMALL.id, False),
+        (["send.what=levels", "features.with_sound=true", "privacy.no_speech=true"], None, False),
         (["features.space=earwitness-small"], "earwitness-small", False),
         (["features.with_sound=true"], EARWITNESS_SMALL.id, True),
         (["privacy.no_speech=true"], EARWITNESS_SMALL.id, True),

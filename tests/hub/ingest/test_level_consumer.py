@@ -22,7 +22,7 @@ from hub.store.levels import LevelStore
 from shared.level_series import LevelSeries, encode_series
 from shared.mqtt.session import Acknowledged, Connected, MqttSession
 from shared.mqtt.topics import SensorTopic
-from tests.server_processes import Mosquitto, eventually
+from tests.server_processes import Mosquitto, Store, eventually
 
 pytestmark = [pytest.mark.mosquitto, pytest.mark.redis]
 
@@ -132,3 +132,16 @@ def test_what_comes_while_no_hub_runs_or_in_a_burst_is_stored(mosquitto: Mosquit
         first_s = AT_S - 60 * (count - 1)
         eventually(lambda: bool(levels.series("demo/burst", first_s, AT_S + 60).seconds.all()), 20, "all are stored")
     assert archive.letters.count() == 0
+
+
+def test_what_comes_while_the_store_is_away_is_stored_later(mosquitto: Mosquitto, store: Store) -> None:
+    archive = EventStore(store.url, timeout_s=0.3)
+    levels = LevelStore(archive.client, archive.rows)
+    with running(mosquitto, archive):
+        send(mosquitto, message(series("before")))
+        store.freeze()
+        send(mosquitto, message(series("meanwhile")))
+        store.thaw()
+        eventually(lambda: bool(levels.series("demo/meanwhile", AT_S, AT_S + 60).seconds.all()), 20, "it is stored")
+        assert archive.letters.count() == 0
+    archive.close()
