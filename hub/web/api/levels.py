@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
 
 import numpy as np
-from fastapi import APIRouter, HTTPException, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
@@ -15,6 +15,7 @@ from hub.store.levels import PERIOD_S, AppliedCalibration, Resolution
 from hub.web.api.params import PLACE, Since, Time, Until, errors
 from hub.web.context import WebContext
 from hub.web.export import MEDIA_TYPES, Row, csv_lines
+from hub.web.resolve import get_sensor_or_404
 from shared.content_negotiation import preferred
 from shared.events import LevelUnit
 
@@ -78,8 +79,7 @@ def routes(parts: WebContext) -> APIRouter:
         resolution: Annotated[Resolution, Query(description="length of a period")] = "minute",
     ) -> LevelTableView | Response:
         """Return the levels of each second, minute or hour; CSV if `Accept` prefers `text/csv`, else JSON."""
-        if place not in {sensor.place for sensor in parts.archive.sensors.all()}:
-            raise HTTPException(404, f"no sensor {place}")
+        get_sensor_or_404(parts.archive, place)
         start_s, end_s, rest_s = _interval(since, until, resolution)
         if resolution == "second":
             table = parts.levels.series(place, start_s, end_s)

@@ -1,4 +1,4 @@
-"""The API of levels: JSON and CSV of seconds, minutes and hours, on the hub's web application without networks."""
+"""Levels in API and page: seconds, minutes and hours, on the hub's web application without networks."""
 
 import csv
 import io
@@ -24,7 +24,7 @@ from tests.factories import NOON
 
 pytestmark = pytest.mark.redis
 
-DOCS = Path(__file__).parents[4] / "docs"
+DOCS = Path(__file__).parents[3] / "docs"
 PLACE = "demo/street-1"
 SINCE = NOON.isoformat().replace("+00:00", "Z")
 
@@ -126,3 +126,21 @@ def test_a_wrong_request_gets_the_reason(
     answer = client.get("/api/v1/levels", params=parameters)
     assert answer.status_code == code
     assert detail in answer.json()["detail"]
+
+
+def test_the_page_of_a_day_hatches_gaps_and_draws_no_line_across_them(client: TestClient) -> None:
+    day = f"{NOON:%Y-%m-%d}"
+    page = client.get(f"/levels/{PLACE}", params={"day": day})
+    assert page.status_code == 200, page.text
+    assert "LAeq and LAFmax of each minute in dB; 1438 minutes without levels are hatched" in page.text
+    assert page.text.count('<polyline class="laeq"') == page.text.count('<polyline class="lafmax"') == 1
+    assert page.text.count('class="gap"') == 2
+    assert "2 minutes are in dBFS" in page.text
+    assert f"since={day}T00:00:00Z&amp;until=" in page.text
+
+
+def test_the_page_of_today_and_of_another_sensor(client: TestClient) -> None:
+    assert client.get(f"/levels/{PLACE}").status_code == 200
+    assert client.get("/levels/demo/missing").status_code == 404
+    assert client.get(f"/levels/{PLACE}", params={"day": "9999-12-31"}).status_code == 422
+    assert f'href="/levels/{PLACE}"' in client.get(f"/sensors/{PLACE}").text
