@@ -15,7 +15,7 @@ import queue
 from collections import deque
 from typing import Final
 
-from hub.ingest.level_consumer import level_client_id
+from hub.ingest.subscription import level_client_id
 from hub.settings import HubSettings
 from shared.errors import InvalidError, UnavailableError
 from shared.mqtt.diagnostics import explain_connection_failure

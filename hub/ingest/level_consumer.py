@@ -22,6 +22,7 @@ from hub.domain.clocks import Doubts
 from hub.ingest.capture_times import CaptureTimes
 from hub.ingest.consumer import MAX_BLOCK_S
 from hub.ingest.event_subscription import ASK_AGAIN_S
+from hub.ingest.subscription import level_client_id
 from hub.metrics.definitions import HubMetrics
 from hub.store.dead_letters import HEAD_BYTES, LetterKind
 from hub.store.events import EventStore
@@ -230,11 +231,6 @@ class LevelConsumer:
             "level series dead-lettered",
             extra={"topic": message.topic[:500], "kind": rejected.kind, "reason": rejected.reason[-500:]},
         )
-
-
-def level_client_id(hub: str) -> str:
-    """Return the client id of a hub's connection for level series."""
-    return f"earwitness-hub-{hub}-levels"
 
 
 def _decoded(message: Received) -> LevelSeries:
