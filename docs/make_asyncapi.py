@@ -16,6 +16,7 @@ from pydantic.json_schema import models_json_schema
 from hub.integrations.homeassistant.discovery import EpisodeMessage, LastAlertMessage, LevelMessage
 from shared.commands import CommandMessage, ReplyMessage
 from shared.events import NAME
+from shared.level_series import LevelSeriesMessage
 from shared.messages.alert import AlertMessage
 from shared.messages.codec import JSON_CONTENT_TYPE
 from shared.messages.event import EVENT_CONTENT_TYPE, EventMessage
@@ -25,6 +26,7 @@ from shared.mqtt.topics import (
     ALL_COMMAND_REPLIES,
     ALL_COMMANDS,
     ALL_EVENTS,
+    ALL_LEVELS,
     ALL_STATES,
     HEARTBEAT_REPLY_TOPIC,
     HEARTBEAT_SITE,
@@ -32,6 +34,7 @@ from shared.mqtt.topics import (
     INTAKE_OPEN,
     ROOT,
     shared_event_subscription,
+    shared_level_subscription,
 )
 from shared.settings import MqttSettings
 
@@ -97,6 +100,7 @@ def schemas() -> Mapping[str, Any]:
     """Return the JSON schemas of all messages that have a model."""
     modes: dict[type[BaseModel], Literal["validation", "serialization"]] = {
         EventMessage: "validation",  # sensors may leave out what is optional
+        LevelSeriesMessage: "validation",
         StateMessage: "validation",
         CommandMessage: "validation",
         ReplyMessage: "validation",
@@ -132,6 +136,7 @@ def document() -> dict[str, Any]:
         },
         "channels": {
             "events": channel(named(ALL_EVENTS), "event", "Clips of a sensor, or their embeddings."),
+            "levelSeries": channel(named(ALL_LEVELS), "levelSeries", "Levels of each second of a sensor."),
             "states": channel(named(ALL_STATES), "state", "A sensor's state; also its last will."),
             "checks": channel(
                 f"{OWN}/check", "check", "Test message of `earwitness-edge check`; no client subscribes."
@@ -161,6 +166,12 @@ def document() -> dict[str, Any]:
                 "receive",
                 "events",
                 f"Hubs divide events among themselves: `{shared_event_subscription('hubs')}`.",
+                retain=False,
+            ),
+            "takeLevelSeries": operation(
+                "receive",
+                "levelSeries",
+                f"Hubs divide them among themselves: `{shared_level_subscription('hubs')}`.",
                 retain=False,
             ),
             "noteStates": operation("receive", "states", "Every hub receives every state.", retain=True),
@@ -194,6 +205,7 @@ def document() -> dict[str, Any]:
         "components": {
             "messages": {
                 "event": message(EventMessage, EVENT_CONTENT_TYPE),
+                "levelSeries": message(LevelSeriesMessage),
                 "state": message(StateMessage),
                 "check": {
                     "name": "Check",

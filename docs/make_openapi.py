@@ -32,9 +32,9 @@ from shared.extractor import FeatureExtractor
 FILE = Path(__file__).parent / "openapi.json"
 
 
-def app() -> FastAPI:
-    """Return the hub's web application, for its description only."""
-    settings = HubSettings.model_construct()
+def app(settings: HubSettings | None = None) -> FastAPI:
+    """Return the hub's web application without networks; with the default settings, for its description only."""
+    settings = settings or HubSettings.model_construct()
     stores = build_stores(settings)
     places = build_sensor_map(settings.sites)
     retrieval = Retrieval([], lambda scorer: cast("Any", scorer))

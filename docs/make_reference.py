@@ -19,6 +19,7 @@ from hub.metrics.definitions import HubMetrics
 from hub.settings import HubSettings
 from shared.commands import CommandMessage, ReplyMessage
 from shared.events import Event
+from shared.level_series import LevelSeriesMessage
 from shared.messages.alert import AlertMessage
 from shared.messages.event import EventMessage
 from shared.messages.sensor import StateMessage
@@ -28,11 +29,13 @@ from shared.mqtt.topics import (
     ALL_COMMANDS,
     ALL_EVENTS,
     ALL_INTAKES,
+    ALL_LEVELS,
     ALL_STATES,
     HubTopic,
     SensorStateKind,
     SensorStateTopic,
     shared_event_subscription,
+    shared_level_subscription,
 )
 
 PAGE = Path(__file__).parent / "reference.md"
@@ -102,6 +105,10 @@ def messages() -> Iterator[str]:
         f"| `{ALL_EVENTS}` | event, CBOR | QoS 1, not retained; hubs subscribe to"
         f" `{shared_event_subscription('hubs')}` |"
     )
+    yield (
+        f"| `{ALL_LEVELS}` | levels of each second, JSON | QoS 1, not retained; hubs subscribe to"
+        f" `{shared_level_subscription('hubs')}` |"
+    )
     yield f"| `{ALL_STATES}` | state, JSON | QoS 1, retained; also the last will |"
     yield f"| `{ALL_COMMANDS}` | command, JSON | QoS 1, not retained, with message expiry; only hubs publish |"
     yield f"| `{ALL_COMMAND_REPLIES}` | reply to a command, JSON | QoS 1, not retained |"
@@ -111,7 +118,7 @@ def messages() -> Iterator[str]:
     online = str(HubTopic("x", "online")).replace("/x/", "/+/")
     yield f"| `{ALL_INTAKES}` | `open` or `closed`, for events of sensors | QoS 1, retained; also the last will |"
     yield f"| `{online}` | `online` or `offline` | QoS 1, retained; also the last will |"
-    for model in (EventMessage, StateMessage, CommandMessage, ReplyMessage, AlertMessage):
+    for model in (EventMessage, LevelSeriesMessage, StateMessage, CommandMessage, ReplyMessage, AlertMessage):
         yield f"\n**{model.__name__}**: {summary(model)} Fields: "
         yield ", ".join(f"`{name}`" for name in model.model_fields) + "."
 

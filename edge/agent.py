@@ -27,7 +27,7 @@ from edge.event_times import TimeCorrectingPublisher
 from edge.extractor import open_extractor
 from edge.publisher import SpoolPublisher
 from edge.run_summary import RunSummary
-from edge.sensor_report import Announcer, Running, announced, previous_event
+from edge.sensor_report import Announcer, Running, announced, payload_format, previous_event
 from edge.settings import EdgeSettings
 from edge.sources import Source, open_source
 from edge.spool import Spool
@@ -81,7 +81,7 @@ class Agent:
         self._announcer = Announcer(
             settings,
             self._boot,
-            form=self._extractor.space.id if self._extractor else self._source.payload_format,
+            form=payload_format(settings, self._extractor, self._source),
             certificate_end=client_certificate_expiry(settings.mqtt),
             previous=previous_event(self._spool),
         )

@@ -67,7 +67,8 @@ def _work(mode: str, space: str) -> Callable[[Waveform], object]:
 def _process_clip(meter: LevelMeter, extractor: FeatureExtractor | None, clip: Waveform) -> bytes:
     event_id = EventId("bench", "bench", "bench", 0)
     item = AudioClip(clip, RATE_HZ, continues=True)
-    return encode_event(encode(item, event_id, captured_at=EARLIEST, extractor=extractor, meter=meter))
+    measured = meter.measure(clip)
+    return encode_event(encode(item, event_id, captured_at=EARLIEST, extractor=extractor, measured=measured))
 
 
 if __name__ == "__main__":

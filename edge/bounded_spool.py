@@ -5,8 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from edge.spool_entries import LEVELS_END
 from edge.spool_file import SpoolFile
-from edge.spool_shedding import PENDING, contents_up_to, oldest, ranges, record, strip_sound
+from edge.spool_shedding import PENDING, contents_up_to, level_seconds, oldest, ranges, record, strip_sound
 from shared.messages.event_edits import without_sound
 from shared.messages.fields import Content
 from shared.messages.sensor import ShedRange
@@ -16,11 +17,12 @@ PURGED_AT_ONCE: Final = 16
 
 
 class Room(NamedTuple):
-    """What making room for a message did: pending and set-aside rows deleted, and what remains of the message."""
+    """What making room for a message did: events and seconds of levels deleted, and what remains of the message."""
 
-    deleted: int
     payload: bytes
     content: Content
+    deleted: int = 0
+    level_seconds: int = 0
 
 
 class BoundedSpoolFile(SpoolFile):
@@ -31,6 +33,9 @@ class BoundedSpoolFile(SpoolFile):
         max_bytes: most payload bytes kept, acknowledged rows included.
         clock: returns monotonic seconds.
 
+    Attributes:
+        level_seconds_shed: seconds of the level series that this run shed.
+
     Raises:
         Unavailable: the file cannot be made or opened, or another process holds it.
     """
@@ -40,22 +45,28 @@ class BoundedSpoolFile(SpoolFile):
         self._clock = clock
         self._clock_offset_s = self._do(self._adopt) - clock()
         self._max_bytes = max_bytes
+        self.level_seconds_shed = 0
 
     def expire(self, max_age_s: float) -> int:
-        """Delete pending messages that were put more than `max_age_s` of running time ago; return their number."""
+        """Delete messages that were put more than `max_age_s` of running time ago; return the number of events."""
 
-        def work(db: sqlite3.Connection) -> int:
+        def work(db: sqlite3.Connection) -> tuple[int, int]:
             query = (
-                "SELECT clip.row, LENGTH(payload), event, content.content FROM clip JOIN content USING (row)"  # noqa: S608
+                "SELECT clip.row, LENGTH(payload), event, content.content,"  # noqa: S608 - a constant
+                " CASE content.content WHEN 'levels' THEN payload END FROM clip JOIN content USING (row)"
                 f" WHERE spooled_at < ? AND {PENDING} ORDER BY spooled_at, content.row LIMIT ?"
             )
             old = db.execute(query, (self._now_s() - max_age_s, PURGED_AT_ONCE)).fetchall()
-            for _, _, event, content in old:
+            series = [payload for *_, payload in old if payload is not None]
+            for _, _, event, content, _ in old:
                 record(db, event, content, "age")
             self._pending -= len(old)
-            return self._forget(db, [(row, size) for row, size, _, _ in old])
+            self._forget(db, [(row, size) for row, size, *_ in old])
+            return len(old) - len(series), sum(map(level_seconds, series))
 
-        return self._do(work)
+        events, seconds = self._do(work)
+        self.level_seconds_shed += seconds
+        return events
 
     def shed_ranges(self) -> tuple[ShedRange, ...]:
         """Return what was shed, by ranges of sequence numbers, the latest last."""
@@ -67,26 +78,30 @@ class BoundedSpoolFile(SpoolFile):
 
     @staticmethod
     def _adopt(db: sqlite3.Connection) -> float:
-        """Take rows of an earlier version for audio put now; return the running time."""
+        """Take rows without a content for audio or level series put now; return the running time."""
         (now_s,) = db.execute("SELECT COALESCE(MAX(spooled_at), 0) FROM content").fetchone()
-        db.execute("INSERT OR IGNORE INTO content SELECT row, 'sound', ? FROM clip", (now_s,))
+        db.execute(
+            "INSERT OR IGNORE INTO content"
+            " SELECT row, CASE WHEN topic LIKE ? THEN 'levels' ELSE 'sound' END, ? FROM clip",
+            (f"%{LEVELS_END}", now_s),
+        )
         return float(now_s)
 
     def _make_room(self, db: sqlite3.Connection, event: str, payload: bytes, content: Content) -> Room:
         """Delete and shed until a new message fits, which may lose its own audio; return what remains of it."""
-        deleted = self._evict(db, self._bytes + len(payload) - self._max_bytes)
-        deleted += self._shed(db, len(payload), content)
+        aside = self._evict(db, self._bytes + len(payload) - self._max_bytes)
+        deleted, seconds = self._shed(db, len(payload), content)
         if content == "sound" and self._bytes + len(payload) > self._max_bytes:
             rest = without_sound(payload)
             if rest is not None:
-                deleted += self._shed(db, len(rest), "features")
+                more, _ = self._shed(db, len(rest), "features")
                 record(db, event, "sound", "full")
-                return Room(deleted, rest, "features")
-        return Room(deleted, payload, content)
+                return Room(rest, "features", aside + deleted + more)
+        return Room(payload, content, aside + deleted, seconds)
 
-    def _shed(self, db: sqlite3.Connection, new_bytes: int, new: Content) -> int:
-        """Shed pending messages until a new one fits; return how many were deleted."""
-        deleted = 0
+    def _shed(self, db: sqlite3.Connection, new_bytes: int, new: Content) -> tuple[int, int]:
+        """Shed pending messages until a new one fits; return the deleted events and seconds of levels."""
+        deleted = seconds = 0
         for content in contents_up_to(new):
             while self._bytes + new_bytes > self._max_bytes >= new_bytes:
                 found = oldest(db, content)
@@ -97,12 +112,13 @@ class BoundedSpoolFile(SpoolFile):
                 if freed is None:
                     self._forget(db, [(row, len(payload))])
                     self._pending -= 1
-                    deleted += 1
+                    deleted += content != "levels"
+                    seconds += level_seconds(payload) if content == "levels" else 0
                 else:
                     self._bytes -= freed
                 if freed != 0:
                     record(db, event, content, "full")
-        return deleted
+        return deleted, seconds
 
     def _evict(self, db: sqlite3.Connection, need_bytes: int) -> int:
         """Delete rows until `need_bytes` are free; return how many of them were set aside."""

@@ -1,4 +1,7 @@
-"""The capture loop: read clips from the source at their pace, encode them as events, and put these in the spool."""
+"""The capture loop: read clips from the source at their pace, encode them as events, and put these in the spool.
+
+The levels of the clips' seconds follow in series of one minute (`edge.level_recorder`).
+"""
 
 import logging
 import time
@@ -13,7 +16,8 @@ from edge.capture_stats import CaptureStats
 from edge.clock import clock_at
 from edge.clock_history import ClockHistory
 from edge.commands.clip_request import ClipRequests
-from edge.encode import encode
+from edge.encode import encode, measure
+from edge.level_recorder import LevelRecorder
 from edge.replay_clock import clip_start, next_due_s, stamp_played
 from edge.sealing import open_sealer
 from edge.selection import ByteBudget, Selection
@@ -21,17 +25,17 @@ from edge.settings import EdgeSettings
 from edge.sound_filter import open_sound_filter
 from edge.sources import AudioClip, Doubtful, EmbeddingClip, Source, UnreadableClip
 from edge.spool import Spool
-from shared.errors import InvalidError, OverloadedError, UnavailableError
+from edge.spool_writer import SpoolWriter
+from shared.errors import InvalidError, UnavailableError
 from shared.events import ClockStatus, Event, EventId
 from shared.extractor import FeatureExtractor
-from shared.levels.meter import LevelMeter
+from shared.level_series import LevelSeries
+from shared.levels.meter import LevelMeter, Measurement
 from shared.messages.fields import Content
 from shared.mqtt.topics import SensorTopic
 
 log = logging.getLogger(__name__)
 
-FULL_WAIT_S: Final = 0.2
-"""Seconds between two attempts of a replay to put an event in a full spool."""
 REOPEN_S: Final = 5.0
 """Seconds before a failed microphone is opened again; they double after each further failure."""
 REOPEN_CAP_S: Final = 60.0
@@ -70,7 +74,6 @@ class Capture:
     ) -> None:
         self._settings = settings
         self._source = source
-        self._spool = spool
         self._boot = boot
         self._spooled = spooled
         self._extractor = extractor
@@ -86,9 +89,10 @@ class Capture:
         self._due_s = time.monotonic()
         self._taken = 0
         self._delivered_s = self._due_s
-        self._full = False
         self._meter: LevelMeter | None = None
+        self._series = LevelRecorder(settings.sensor.site, settings.sensor.name, boot)
         self.tally = CaptureStats(progress_s=time.monotonic())
+        self._writer = SpoolWriter(spool, self.tally, self._budget, spooled, live=source.live)
         self.calibration: Final = open_calibration(settings)
         self.clip_requests = ClipRequests()
         self.clock: Final = ClockHistory()
@@ -101,6 +105,12 @@ class Capture:
         Raises:
             UnavailableError: a replay cannot go on.
         """
+        try:
+            self._run(stop)
+        finally:
+            self._writer.put_series(self._series.flush(), stop)
+
+    def _run(self, stop: Flag) -> None:
         rest_s = REOPEN_S
         while not stop.is_set():
             before = self._taken
@@ -112,6 +122,7 @@ class Capture:
                 if self._taken > before:
                     rest_s = REOPEN_S
                 self._failed(error, rest_s)
+                self._writer.put_series(self._series.flush(), stop)
                 stop.wait(rest_s)
                 rest_s = min(REOPEN_CAP_S, 2.0 * rest_s)
             else:
@@ -167,19 +178,32 @@ class Capture:
         captured_at = self._stamp()
         if isinstance(item, AudioClip) and item.captured_at is not None:
             captured_at = item.captured_at
+        messages: list[tuple[EventId, bytes, Content]] = []
+        series: list[LevelSeries] = []
         try:
-            event = encode(
-                item,
-                event_id,
-                captured_at=captured_at,
-                clock=self._observe_clock(item, captured_at),
-                backfilled=self._backfilled,
-                meter=self._meter_for(item),
-                calibration=self.calibration,
-                extractor=self._extractor,
-                sound=self._sound,
-            )
-            messages = self._fit(self._selection.select(event))
+            clock = self._observe_clock(item, captured_at, stop)
+            measured = self._measure(item)
+            if self._settings.sends_clips:
+                event = encode(
+                    item,
+                    event_id,
+                    captured_at=captured_at,
+                    clock=clock,
+                    backfilled=self._backfilled,
+                    measured=measured,
+                    calibration=self.calibration,
+                    extractor=self._extractor,
+                    sound=self._sound,
+                )
+                messages = self._fit(self._selection.select(event))
+            if measured is not None and self._settings.levels.series:
+                series = self._series.add(
+                    measured,
+                    captured_at,
+                    clock=clock,
+                    backfilled=self._backfilled,
+                    calibration=self.calibration.record,
+                )
         except InvalidError as error:
             self._skip(UnreadableClip(_what(item, event_id), str(error)))
             return
@@ -189,8 +213,9 @@ class Capture:
             return
         for message in messages:
             self._put(*message, stop)
+        self._writer.put_series(series, stop)
 
-    def _observe_clock(self, item: AudioClip | EmbeddingClip, captured_at: datetime) -> ClockStatus:
+    def _observe_clock(self, item: AudioClip | EmbeddingClip, captured_at: datetime, stop: Flag) -> ClockStatus:
         """Return the status of the clock that stamped a clip; `unknown` for a replay."""
         if not self._source.live:
             return "unknown"
@@ -199,6 +224,7 @@ class Capture:
             return status
         if self.clock.observe(captured_at, item.began_s, status, self.tally.highest_seq + 1):
             self.tally.clock_jumps += 1
+            self._writer.put_series(self._series.flush(), stop)  # it was stamped before the jump
             self._selection.drop_pre_roll()  # they would get numbers of clips after the jump
             log.warning(
                 "the machine's clock was set to another time", extra={"at": str(captured_at), "clock": status}
@@ -221,7 +247,7 @@ class Capture:
         return messages
 
     def _put(self, event_id: EventId, payload: bytes, content: Content, stop: Flag) -> None:
-        if self._enqueue(str(event_id), payload, content, stop):
+        if self._writer.put(str(event_id), self._topic, payload, content, stop):
             self.tally.highest_seq = event_id.seq
             self.tally.captured += 1
             self.tally.last_captured_s = time.time()
@@ -232,8 +258,8 @@ class Capture:
             self.tally.dropped += 1
             log.warning("clip dropped", extra={"event": str(event_id), "dropped": self.tally.dropped})
 
-    def _meter_for(self, item: AudioClip | EmbeddingClip) -> LevelMeter | None:
-        """Return the meter for a clip. It keeps its state only if the clip follows the one before."""
+    def _measure(self, item: AudioClip | EmbeddingClip) -> Measurement | None:
+        """Measure a clip; None if it is an embedding. The meter keeps its state only if the clip follows another."""
         if isinstance(item, EmbeddingClip):
             return None
         if self._meter is None or self._meter.rate_hz != item.rate_hz:
@@ -241,34 +267,13 @@ class Capture:
         elif not item.continues:
             self._meter.restart()
             self.calibration.reset()
-        return self._meter
+        return measure(item, self.calibration, self._meter)
 
     def _stamp(self) -> datetime:
         """Return the capture time of the replay's current clip."""
         if self._settings.source.timestamps == "played":
             return stamp_played(datetime.now(UTC))
         return clip_start(self._start, self._taken)
-
-    def _enqueue(self, event: str, payload: bytes, content: Content, stop: Flag) -> bool:
-        """Put an event in the spool; return False if a live source drops it or a stop ends a replay's wait."""
-        while True:
-            try:
-                evicted = self._spool.put(event, self._topic, payload, evict=self._source.live, content=content)
-            except (OverloadedError, UnavailableError) as error:
-                if not self._full:
-                    self._full = True
-                    log.warning("spool takes no more", extra={"reason": str(error), "live": self._source.live})
-                if self._source.live or stop.wait(FULL_WAIT_S):
-                    return False
-            else:
-                self._full = False
-                if evicted:
-                    self.tally.dropped += evicted
-                    log.warning(
-                        "the spool is full: it dropped events that the broker does not have",
-                        extra={"events": evicted},
-                    )
-                return True
 
     def _skip(self, item: UnreadableClip) -> None:
         self.tally.unreadable += 1

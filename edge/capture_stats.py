@@ -20,6 +20,7 @@ class CaptureStats:
         features_over_budget: clips whose embedding was left out for this reason.
         speech_removed_s: length of the clips whose audio was withheld because of speech, in seconds.
         clock_jumps: times that the machine's clock was set to another time.
+        level_seconds_dropped: seconds of level series that did not fit the spool or the budget.
     """
 
     captured: int = 0
@@ -34,3 +35,4 @@ class CaptureStats:
     features_over_budget: int = 0
     speech_removed_s: float = 0.0
     clock_jumps: int = 0
+    level_seconds_dropped: int = 0

@@ -116,6 +116,8 @@ def _try_calibration(settings: EdgeSettings) -> str:
 
 
 def _try_features(settings: EdgeSettings) -> str:
+    if not settings.sends_clips:
+        return "the sensor sends the levels of each second, and no clips"
     extractor = open_extractor(settings)
     if extractor is None:
         return "the sensor sends the source's clips without embedding them"

@@ -10,7 +10,7 @@ from edge.sources.protocol import AudioClip, EmbeddingClip
 from shared.audio import Waveform, encode_flac, flac_rate, resample
 from shared.events import CLIP_S, ClockStatus, Embedding, Event, EventId, Flac, Levels
 from shared.extractor import FeatureExtractor
-from shared.levels.meter import FLOOR_DBFS, LevelMeter, measure
+from shared.levels.meter import FLOOR_DBFS, LevelMeter, Measurement
 
 VGGISH_RATE_HZ: Final = 16_000
 """Sample rate of VGGish's input audio. Source: AudioSet release of VGGish."""
@@ -25,7 +25,7 @@ def encode(
     captured_at: datetime,
     clock: ClockStatus = "unknown",
     backfilled: bool = False,
-    meter: LevelMeter | None = None,
+    measured: Measurement | None = None,
     calibration: LevelCalibration | None = None,
     extractor: FeatureExtractor | None = None,
     sound: SoundFilter | None = None,
@@ -42,9 +42,8 @@ def encode(
             range of events is replaced by the nearest one inside.
         clock: whether the sensor's clock could be trusted.
         backfilled: whether the clip is a replay of an old recording.
-        meter: measures the levels and the clip before it if there is no gap; None measures with a new meter.
-        calibration: makes sound pressure levels of samples; None reports dBFS. Its full scale applies to a new meter
-            only.
+        measured: levels of the clip from `measure`; None measures it with a new meter.
+        calibration: makes sound pressure levels of samples; None reports dBFS.
         extractor: computes the embedding to send; None sends audio.
         sound: selects the audio to send next to the embedding; None sends none.
 
@@ -64,14 +63,14 @@ def encode(
         )
     rate_hz = flac_rate(item.rate_hz)
     calibration = calibration or LevelCalibration()
-    measured = calibration.corrected(item.waveform, item.rate_hz)
+    measured = measured or measure(item, calibration)
     waveform = resample(item.waveform, item.rate_hz, rate_hz)
     return Event(
         id=event_id,
         captured_at=within_wire(item.captured_at or captured_at),
         duration_s=item.waveform.size / item.rate_hz,
         rate_hz=rate_hz,
-        levels=_levels(measured, item.rate_hz, meter, calibration),
+        levels=measured.levels,
         body=_body(waveform, rate_hz, extractor),
         clock=clock,
         backfilled=backfilled,
@@ -80,10 +79,22 @@ def encode(
     )
 
 
-def _levels(waveform: Waveform, rate_hz: int, meter: LevelMeter | None, calibration: LevelCalibration) -> Levels:
+def measure(item: AudioClip, calibration: LevelCalibration, meter: LevelMeter | None = None) -> Measurement:
+    """Return the levels of a clip and of its seconds.
+
+    Args:
+        item: the clip.
+        calibration: makes sound pressure levels of samples. Its full scale applies to a new meter only.
+        meter: measures the clip before it too if there is no gap; None measures with a new meter, and the sound ends
+            with the clip.
+
+    Raises:
+        InvalidError: samples that are not finite.
+    """
+    corrected = calibration.corrected(item.waveform, item.rate_hz)
     if meter is None:
-        return measure(waveform, rate_hz, calibration.full_scale_db_spl)
-    return meter.measure(waveform).levels
+        return LevelMeter(item.rate_hz, calibration.full_scale_db_spl).measure(corrected, last=True)
+    return meter.measure(corrected)
 
 
 def _body(waveform: Waveform, rate_hz: int, extractor: FeatureExtractor | None) -> Flac | Embedding:

@@ -6,7 +6,7 @@ publisher sends it again, alone. A connection that ends while one row alone is u
 A PUBACK clears the row.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
@@ -94,8 +94,15 @@ class InFlightWindow:
         if self._suspect == row:
             self._suspect = None
 
-    def on_puback(self, mid: int, reason: int, now_s: float) -> Acked | Rejected | None:
-        """Evaluate a PUBACK; return None if its message is not under way."""
+    def on_puback(self, mid: int, reason: int, now_s: float, apart: Collection[int] = ()) -> Acked | Rejected | None:
+        """Evaluate a PUBACK; return None if its message is not under way.
+
+        Args:
+            mid: id of the message.
+            reason: reason code of the PUBACK.
+            now_s: monotonic time.
+            apart: rows whose refusal starts no wait, because it concerns no other rows.
+        """
         row = self._rows.pop(mid, None)
         if row is None:
             return None
@@ -104,6 +111,8 @@ class InFlightWindow:
             self._attempts = 0
             self._until_s = 0.0
             return Acked(row)
+        if row in apart:
+            return Rejected(row, reason, 0.0)
         if now_s >= self._until_s:
             wait_s = min(BACKOFF_CAP_S, BACKOFF_START_S * 2.0 ** min(self._attempts, 16))
             self._until_s = now_s + wait_s

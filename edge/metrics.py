@@ -65,6 +65,11 @@ COUNTERS: Final[tuple[tuple[str, str, Read], ...]] = (
         lambda of: of.tally.speech_removed_s,
     ),
     ("clock_jumps", "Times that the machine's clock was set to another time", lambda of: of.tally.clock_jumps),
+    (
+        "level_seconds_dropped",
+        "Seconds of the level series that were dropped: full spool, too old, or bandwidth budget used up",
+        lambda of: of.tally.level_seconds_dropped + of.spool.level_seconds_shed,
+    ),
     ("spool_events_lost", "Events that a damaged spool lost", lambda of: of.spool.usage().lost),
 )
 """Name without `_total`, help text, and a function that reads the value."""

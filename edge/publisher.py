@@ -8,6 +8,7 @@
    that was killed loses acknowledged events that it had not written.
 3. `SpoolMarks` (`edge.spool_marks`): an acknowledgement is kept in memory until the disk has it. A failing disk does
    not stop publishing.
+4. `RefusedSeries` (`edge.refused_series`): level series that it refuses wait while events go on.
 
 A message that the broker cannot take is set aside in the spool. A message that it refuses waits behind all others.
 """
@@ -21,6 +22,7 @@ from edge.connection_clock import ConnectedTime
 from edge.disk_guard import DiskGuard
 from edge.hub_availability import HubAvailability
 from edge.in_flight import Acked, InFlightWindow, Rejected
+from edge.refused_series import RefusedSeries
 from edge.send_queue import SendQueue
 from edge.spool import Spool
 from edge.spool_entries import ENDS_CONNECTIONS, TOO_LARGE, UNSENDABLE, SpoolEntry
@@ -76,6 +78,7 @@ class SpoolPublisher:
         self._maximum_packet: int | None = None
         self._marks = SpoolMarks(spool)
         self._queue = SendQueue(spool, self._marks, self._window)
+        self._series = RefusedSeries()
         self._look_back = False
         self._look_aside = False
         self._disk = DiskGuard()
@@ -102,10 +105,14 @@ class SpoolPublisher:
 
     @property
     def drained(self) -> bool:
-        """Return whether the broker has all readable events and repeats, except those that are set aside."""
-        repeating = self._look_back or bool(self._queue.repeats)
+        """Return whether the broker has all readable events and repeats, except those that are set aside.
+
+        Level series that it refuses stay in the spool for the next run.
+        """
+        if self._look_back or self._queue.repeats:
+            return False
         settled = len(self._marks) + self._spool.unreadable()
-        return not repeating and self._spool.pending() <= settled
+        return self._spool.pending() <= settled or (self._series.refused and not self._queue.events_wait())
 
     def handle(self, signals: list[MqttEvent], now_s: float, wall_s: float) -> None:
         """Handle the broker's signals, in order.
@@ -154,7 +161,8 @@ class SpoolPublisher:
         room = 0 if held else self._window.available(now_s)
         chosen: list[SpoolEntry] = []
         if room:
-            self._disk.attempt("read", lambda: chosen.extend(self._queue.choose(room, now_s)), now_s)
+            levels = self._series.may_send(now_s)
+            self._disk.attempt("read", lambda: chosen.extend(self._queue.choose(room, now_s, levels=levels)), now_s)
         return self._send(chosen)
 
     def purge(self, now_s: float) -> int:
@@ -185,6 +193,7 @@ class SpoolPublisher:
         self._window.connected(None if most is None else most - 2)  # reserved for the state and for a reply
         self._time.connected(now_s)
         self._hubs.reset()
+        self._series.connected()
         self._outlet.subscribe(ALL_INTAKES, qos=0)
 
     def _ended(self, code: int | None) -> None:
@@ -210,14 +219,17 @@ class SpoolPublisher:
         stamp_s = self._time.answered(now_s)
         if now_s - self._up_since_s >= CALM_S:
             self._rival = False
-        match self._window.on_puback(mid, reason, now_s):
+        match self._window.on_puback(mid, reason, now_s, apart=self._series.under_way):
+            case Rejected(row, reason) if row in self._series.under_way:
+                self._series.on_rejected(row, reason, now_s)
+                self._queue.remove(row)
             case Acked(row):
                 if self._warned:
                     self._queue.start_backlog()
                 self._warned = False
                 if not self._queue.remove(row):  # the first acknowledgement counts
                     self._marks.acknowledge(row, stamp_s)
-                self.published += 1
+                self.published += not self._series.on_acked(row)
                 self.last_published_s = wall_s
                 self._outlet.settled()
             case Rejected(row, reason, wait_s):
@@ -263,13 +275,14 @@ class SpoolPublisher:
     def _send(self, chosen: list[SpoolEntry]) -> int:
         sent = 0
         for entry in chosen:
-            payload = mark_backlog(entry.payload) if self._queue.is_backlog(entry.row) else entry.payload
+            marked = self._queue.is_backlog(entry.row) and not entry.has_levels
+            payload = mark_backlog(entry.payload) if marked else entry.payload
             if not self._fits(entry.topic, len(payload)):
                 self._window.acquit(entry.row)
                 self._put_aside(entry.row, TOO_LARGE, size=len(payload), limit=self._maximum_packet or 0)
                 continue
             try:
-                mid = self._outlet.publish(entry.topic, payload, content_type=EVENT_CONTENT_TYPE)
+                mid = self._outlet.publish(entry.topic, payload, content_type=entry.content_type)
             except UnavailableError:
                 break
             except ValueError:  # paho rejects the topic
@@ -277,6 +290,8 @@ class SpoolPublisher:
                 self._put_aside(entry.row, UNSENDABLE)
                 continue
             self._window.on_sent(mid, entry.row)
+            if entry.has_levels:
+                self._series.under_way.add(entry.row)
             sent += 1
         return sent
 

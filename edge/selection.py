@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
 
-from edge.settings import SendSettings
+from edge.send_settings import SendSettings
 from shared.events import Embedding, Event
 from shared.messages.event import encode_event
 from shared.messages.fields import Content
@@ -120,6 +120,10 @@ class ByteBudget:
             self.features_left_out += 1
         return None
 
+    def fit_levels(self, payload: bytes, now_s: float) -> bool:
+        """Return whether the message of a level series fits; `now_s` is monotonic."""
+        return self._take("levels", len(payload), now_s)
+
     def _take(self, content: str, size: int, now_s: float) -> bool:
         for window in self._windows:
             if now_s - window.start_s >= window.length_s:
@@ -145,6 +149,8 @@ class Selection:
 
     def select(self, event: Event) -> list[Event]:
         """Take the next captured event; return the events to send now, in order of capture."""
+        if self._what == "levels":
+            return []
         return self._loud.select(event) if self._what == "events" else [event]
 
     def drop_pre_roll(self) -> None:

@@ -15,6 +15,7 @@ from edge.in_flight import InFlightWindow
 from edge.spool import Spool
 from edge.spool_entries import ENDS_CONNECTIONS, SpoolEntry
 from edge.spool_marks import SpoolMarks
+from shared.errors import UnavailableError
 
 log = logging.getLogger(__name__)
 
@@ -80,12 +81,13 @@ class SendQueue:
         """Put a row that the broker refused behind all others."""
         self._refused.add(row)
 
-    def choose(self, room: int, now_s: float) -> list[SpoolEntry]:
+    def choose(self, room: int, now_s: float, *, levels: bool = True) -> list[SpoolEntry]:
         """Return the entries to send next, at most `room`.
 
         Args:
             room: how many messages may be sent, over 0.
             now_s: monotonic time.
+            levels: whether level series may be sent.
 
         Raises:
             UnavailableError: the disk cannot be read.
@@ -97,26 +99,33 @@ class SendQueue:
             return entries
         under_way = set(self._window.rows.values())
         skip = under_way.union(self._marks)
-        unsent = self._unsent(room, under_way, skip | self._refused)
+        unsent = self._unsent(room, under_way, skip | self._refused, levels=levels)
         if unsent is not None:
             return unsent
         if repeats := self._next_repeats(room, under_way):
             return repeats
         if self._refused:
             self._refused.clear()
-            return self._spool.peek(room, skip=skip)
+            return self._spool.peek(room, skip=skip, levels=levels)
         if not under_way and now_s >= self._second_chance_s:
             self._second_chance_s = now_s + SECOND_CHANCE_S
             return self._second_chance()
         return []
 
-    def _unsent(self, room: int, under_way: set[int], skip: set[int]) -> list[SpoolEntry] | None:
+    def events_wait(self) -> bool:
+        """Return whether the spool has events to send, beside level series, or rows are under way."""
+        try:
+            return bool(self._window.rows) or bool(self._spool.peek(1, skip=set(self._marks), levels=False))
+        except UnavailableError:
+            return True
+
+    def _unsent(self, room: int, under_way: set[int], skip: set[int], *, levels: bool) -> list[SpoolEntry] | None:
         """Return entries that were never sent, live ones before the backlog; None if none waits."""
-        live = self._spool.peek(room, skip=skip, after=self._backlog_row)
+        live = self._spool.peek(room, skip=skip, after=self._backlog_row, levels=levels)
         if live:
             return live
         few = min(room, BACKLOG_IN_FLIGHT - sum(row <= self._backlog_row for row in under_way))
-        backlog = self._spool.peek(max(1, few), skip=skip)
+        backlog = self._spool.peek(max(1, few), skip=skip, levels=levels)
         return backlog[: max(0, few)] if backlog else None
 
     def _next_repeats(self, room: int, under_way: set[int]) -> list[SpoolEntry]:

@@ -9,10 +9,12 @@ from typing import Final, Literal
 from edge.capture_stats import CaptureStats
 from edge.publisher import SpoolPublisher
 from edge.settings import EdgeSettings
+from edge.sources import Source
 from edge.spool import Spool
 from edge.system_health import SystemHealth
 from shared.errors import InvalidError, UnavailableError
 from shared.events import EventId
+from shared.extractor import FeatureExtractor
 from shared.messages.codec import decode_json
 from shared.messages.sensor import SensorReport, ShedRange, StateMessage
 from shared.paths import printable
@@ -102,6 +104,13 @@ class Announcer:
             speech_removed_s=tally.speech_removed_s,
             shed=_shed(running.spool),
         )
+
+
+def payload_format(settings: EdgeSettings, extractor: FeatureExtractor | None, source: Source) -> str:
+    """Return the payload format of the events: `flac`, a feature space, or `levels` without events."""
+    if not settings.sends_clips:
+        return "levels"
+    return extractor.space.id if extractor else source.payload_format
 
 
 def _shed(spool: Spool) -> tuple[ShedRange, ...]:

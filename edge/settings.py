@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AwareDatetime, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from edge.send_settings import SendSettings
 from shared.events import CLIP_S, EARLIEST, LATEST
 from shared.feature_space import EARWITNESS_SMALL
 from shared.settings import LogSettings, MqttSettings, SettingsGroup
@@ -99,36 +100,6 @@ class FeatureSettings(SettingsGroup):
     with_sound: bool = Field(default=False, description="send the audio next to the embedding")
 
 
-class SendSettings(SettingsGroup):
-    """Selection of the clips to send, and of their parts."""
-
-    what: Literal["all", "events", "embeddings"] = Field(
-        "all",
-        description="all (every clip), events (loud clips, with the clips before and after them) or embeddings"
-        " (every clip without audio)",
-    )
-    min_above_ambient_db: float = Field(
-        10.0, ge=0, le=200, description="events: a clip is loud if its LAeq is this many dB above the ambient level"
-    )
-    min_laeq: float | None = Field(
-        None,
-        ge=-200,
-        le=200,
-        description="events: a clip is also loud if its LAeq is at least this, in the unit of reported levels",
-    )
-    pre_roll_clips: int = Field(1, ge=0, le=60, description="events: clips to send before a loud clip")
-    hold_clips: int = Field(1, ge=0, le=8_640, description="events: clips to send after a loud clip")
-    max_bytes_per_hour: int | None = Field(
-        None,
-        ge=10_000,
-        description="maximum bytes of events per hour. The sensor leaves out audio from 80 % of it, and embeddings"
-        " from 95 %; unlimited if not given",
-    )
-    max_bytes_per_day: int | None = Field(
-        None, ge=10_000, description="maximum bytes of events per day, like `max_bytes_per_hour`"
-    )
-
-
 class PrivacySettings(SettingsGroup):
     """Treatment of speech in the sensor's audio, and encryption of the audio."""
 
@@ -151,8 +122,12 @@ class PrivacySettings(SettingsGroup):
 
 
 class LevelSettings(SettingsGroup):
-    """The unit of reported sound levels."""
+    """The unit of reported sound levels, and the one-second series."""
 
+    series: bool = Field(
+        default=True,
+        description="send the levels of every second, one message per minute (1 MB a day), whatever `send.what` is",
+    )
     full_scale_db_spl: float | None = Field(
         None,
         ge=0,
@@ -270,18 +245,33 @@ class EdgeSettings(BaseSettings):
         """Return the path of the history of calibrations: `calibration.history`, or a file next to the spool."""
         return self.calibration.history or self.spool_path().with_suffix(".calibrations.jsonl")
 
+    @model_validator(mode="after")
+    def _levels_exist(self) -> "EdgeSettings":
+        if self.send.what == "levels" and not self.levels.series:
+            raise ValueError("send.what = levels needs levels.series = true")
+        if self.send.what == "levels" and self.source.kind == "embeddings":
+            raise ValueError("send.what = levels needs a source with audio, not embeddings")
+        return self
+
     @property
     def feature_space(self) -> str | None:
         """Return the feature space of the embeddings that the sensor computes; None if it computes none."""
+        if not self.sends_clips:
+            return None
         if self.features.space is not None or self.source.kind == "embeddings":
             return self.features.space
         needed = self.send.what == "embeddings" or self.features.with_sound or self.privacy.needs_embeddings
         return EARWITNESS_SMALL.id if needed else None
 
     @property
+    def sends_clips(self) -> bool:
+        """Return whether the sensor sends events, and not levels alone."""
+        return self.send.what != "levels"
+
+    @property
     def sends_sound(self) -> bool:
         """Return whether events may contain audio."""
-        if self.send.what == "embeddings" or self.source.kind == "embeddings":
+        if not self.sends_clips or self.send.what == "embeddings" or self.source.kind == "embeddings":
             return False
         return self.feature_space is None or self.features.with_sound or self.privacy.needs_embeddings
 

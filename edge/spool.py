@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from edge.bounded_spool import PURGED_AT_ONCE, BoundedSpoolFile, Room
-from edge.spool_entries import SetAside, SpoolEntry, SpoolUsage
+from edge.spool_entries import LEVELS_END, SetAside, SpoolEntry, SpoolUsage
 from edge.spool_shedding import PENDING
 from shared.errors import OverloadedError
 from shared.messages.fields import Content
@@ -49,29 +49,39 @@ class Spool(BoundedSpoolFile):
         self._unreadable: dict[int, float] = {}
         self._logged: set[int] = set()
 
-    def put(self, event: str, topic: str, payload: bytes, *, evict: bool = False, content: Content = "sound") -> int:
-        """Add a message at the end; a repeat of an event id changes nothing.
+    def put(
+        self,
+        event: str,
+        topic: str,
+        payload: bytes,
+        *,
+        evict: bool = False,
+        content: Content = "sound",
+        newest: bool = True,
+    ) -> int:
+        """Add a message at the end; a repeat of an id changes nothing.
 
         Args:
-            event: id of the event.
+            event: id of the event, or of another message.
             topic: topic to publish it on.
             payload: the message.
             evict: when full, delete acknowledged rows, oldest first, then those that are set aside, and then shed
                 pending ones (`edge.spool_shedding`); for sources that cannot wait.
-            content: the most private part of the message.
+            content: the most private part of the message; `levels` of a level series.
+            newest: whether the note `newest` becomes this id; False for a message that is no event.
 
         Returns:
-            The number of deleted rows that the broker did not have.
+            The number of deleted events that the broker did not have.
 
         Raises:
             OverloadedError: the spool is full.
             UnavailableError: the disk refuses.
         """
 
-        def work(db: sqlite3.Connection) -> int:
+        def work(db: sqlite3.Connection) -> Room:
             if db.execute("SELECT 1 FROM clip WHERE event = ?", (event,)).fetchone():
-                return 0
-            made = self._make_room(db, event, payload, content) if evict else Room(0, payload, content)
+                return Room(b"", content)
+            made = self._make_room(db, event, payload, content) if evict else Room(payload, content)
             if self._bytes + len(made.payload) > self._max_bytes:
                 raise OverloadedError(f"the spool {self._path} is full: {self._bytes} of {self._max_bytes} bytes")
             row = db.execute(
@@ -79,25 +89,40 @@ class Spool(BoundedSpoolFile):
             )
             self._highest_row = max(self._highest_row, row.lastrowid or 0)
             db.execute("INSERT INTO content VALUES (?, ?, ?)", (row.lastrowid, made.content, self._now_s()))
-            db.execute("INSERT OR REPLACE INTO note VALUES ('newest', ?)", (event,))
+            if newest:
+                db.execute("INSERT OR REPLACE INTO note VALUES ('newest', ?)", (event,))
             self._bytes += len(made.payload)
             self._pending += 1
-            return made.deleted
+            return made
 
-        return self._do(work, reserve_bytes=DISK_RESERVE_BYTES + 2 * len(payload))
+        made = self._do(work, reserve_bytes=DISK_RESERVE_BYTES + 2 * len(payload))
+        self.level_seconds_shed += made.level_seconds
+        return made.deleted
 
-    def peek(self, limit: int, skip: Collection[int] = (), after: int = 0) -> list[SpoolEntry]:
+    def peek(
+        self, limit: int, skip: Collection[int] = (), *, after: int = 0, levels: bool = True
+    ) -> list[SpoolEntry]:
         """Return the oldest pending messages after a row, in order, at most `limit`, without the rows in `skip`.
 
         A row that cannot be read is skipped for `UNREADABLE_REST_S`.
+
+        Args:
+            limit: maximum number of messages.
+            skip: rows to leave out.
+            after: row before the first; 0 for all.
+            levels: whether level series are among them.
         """
 
         def work(db: sqlite3.Connection) -> list[SpoolEntry]:
             now_s = time.monotonic()
             self._unreadable = {row: until_s for row, until_s in self._unreadable.items() if now_s < until_s}
             without = {*skip, *self._unreadable}
-            query = f"SELECT row FROM clip WHERE row > ? AND {PENDING} ORDER BY row LIMIT ?"  # noqa: S608 - a constant
-            rows = db.execute(query, (after, limit + len(without))).fetchall()
+            query = (
+                "SELECT row FROM clip WHERE row > ? AND topic NOT LIKE ?"  # noqa: S608 - a constant
+                f" AND {PENDING} ORDER BY row LIMIT ?"
+            )
+            levels_topic = "" if levels else f"%{LEVELS_END}"
+            rows = db.execute(query, (after, levels_topic, limit + len(without))).fetchall()
             wanted = [row for (row,) in rows if row not in without][:limit]
             loaded = [entry for row in wanted if (entry := self._load(db, row)) is not None]
             readable = {entry.row for entry in loaded}

@@ -3,12 +3,17 @@
 from dataclasses import dataclass
 from typing import Final
 
+from shared.messages.codec import JSON_CONTENT_TYPE
+from shared.messages.event import EVENT_CONTENT_TYPE
+
 TOO_LARGE: Final = "too large"
 """Reason for a row that exceeds the broker's maximum packet size."""
 ENDS_CONNECTIONS: Final = "ends connections"
 """Reason for a row during whose transmission connections ended."""
 UNSENDABLE: Final = "cannot be sent"
 """Reason for a row that no MQTT message can carry, such as one with a damaged topic."""
+LEVELS_END: Final = "/levels"
+"""End of the topic of a level series."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +24,16 @@ class SpoolEntry:
     event: str
     topic: str
     payload: bytes
+
+    @property
+    def has_levels(self) -> bool:
+        """Return whether it is a level series, and not an event."""
+        return self.topic.endswith(LEVELS_END)
+
+    @property
+    def content_type(self) -> str:
+        """Return the MIME type of the payload."""
+        return JSON_CONTENT_TYPE if self.has_levels else EVENT_CONTENT_TYPE
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,11 @@
 
 1. Audio goes first: the oldest message with audio loses it and keeps its embedding. A message that is audio alone is
    deleted.
-2. Then the oldest messages with embeddings are deleted, then those with levels alone.
+2. Then the oldest messages with embeddings are deleted, then level series.
 3. A new message never sheds content that is kept longer than its own.
 
-Each shed message is recorded by boot, content and reason, in ranges of sequence numbers.
+Each shed event is recorded by boot, content and reason, in ranges of sequence numbers. A level series has no sequence
+number: its seconds are counted.
 """
 
 import sqlite3
@@ -13,6 +14,7 @@ from typing import Final, Literal
 
 from shared.errors import InvalidError
 from shared.events import EventId
+from shared.level_series import decode_series
 from shared.messages.event_edits import without_sound
 from shared.messages.fields import CONTENTS, Content
 from shared.messages.sensor import ShedRange
@@ -75,6 +77,14 @@ def record(db: sqlite3.Connection, event: str, content: Content, reason: Reason)
             "INSERT INTO shed (boot, content, reason, first_seq, last_seq, events) VALUES (?, ?, ?, ?, ?, ?)", values
         ).lastrowid
         db.execute("DELETE FROM shed WHERE number <= ?", ((number or 0) - MAX_RANGES,))
+
+
+def level_seconds(payload: bytes) -> int:
+    """Return the number of seconds of a level series; 0 of anything else."""
+    try:
+        return len(decode_series(payload).tenths)
+    except InvalidError:
+        return 0
 
 
 def ranges(db: sqlite3.Connection) -> tuple[ShedRange, ...]:

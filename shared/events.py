@@ -229,6 +229,11 @@ class Event:
         return self.id.site
 
     @property
+    def boot(self) -> str:
+        """Return the id of the agent's run."""
+        return self.id.boot
+
+    @property
     def audio(self) -> Flac | SealedSound | None:
         """Return the audio of the clip, as the body or next to an embedding, in clear or sealed; None without."""
         return self.body if isinstance(self.body, Flac) else self.sound

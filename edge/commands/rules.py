@@ -108,9 +108,18 @@ def _decide_change(command: CommandMessage, view: SettingsView) -> Decision:
         wanted = view.load(overrides)
     except InvalidError as error:
         return Decision("refused", reason=str(error)[:SHOWN_CHARACTERS])
-    if wanted.sends_sound and not view.effective.sends_sound:
-        return Decision("refused", reason="this sensor sends no sound; change that on the sensor itself")
+    if (more := _sends_more(wanted, view.effective)) is not None:
+        return Decision("refused", reason=f"{more}; change that on the sensor itself")
     return Decision("accepted", "change", overrides=overrides)
+
+
+def _sends_more(wanted: EdgeSettings, effective: EdgeSettings) -> str | None:
+    """Return what the sensor sends now, if the wanted settings would send more of the sound; else None."""
+    if wanted.sends_clips and not effective.sends_clips:
+        return "this sensor sends levels only"
+    if wanted.sends_sound and not effective.sends_sound:
+        return "this sensor sends no sound"
+    return None
 
 
 def has_expired(

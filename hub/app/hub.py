@@ -28,6 +28,7 @@ from hub.app.factory import (
     build_threshold_tuner,
 )
 from hub.app.health import HubHealth
+from hub.app.levels import LevelService
 from hub.app.maintenance import Maintenance
 from hub.app.monitor_factory import build_monitor
 from hub.app.recall import monitor_recall
@@ -99,6 +100,7 @@ class Hub:
             public_url=settings.web.public_url,
         )
         self._commands = CommandService(self._archive, settings.mqtt, settings.hub.name)
+        self._levels = LevelService(settings, self._archive, self._metrics, self._clock)
         self._workers = [
             *self._maintenance.workers,
             *self._intake.workers,
@@ -106,6 +108,7 @@ class Hub:
             *self._notifications.workers,
             self._announcer.worker,
             self._commands.worker,
+            *self._levels.workers,
             self._recall.worker,
             self._filer.worker,
         ]
@@ -201,6 +204,7 @@ class Hub:
         self._notifications.start()
         self._announcer.start()
         self._commands.start()
+        self._levels.start()
         shorten_switch_interval()
         settle()
         try:
@@ -212,6 +216,7 @@ class Hub:
             self._filer.worker.stop()
             self._announcer.stop()
             self._commands.stop()
+            self._levels.stop()
             self._maintenance.stop()
             if follower is not None:
                 follower.stop()

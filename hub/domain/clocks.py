@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from statistics import median
-from typing import Final
+from typing import Final, Protocol
 
 from hub.domain.records import Sensor
-from shared.events import Event
+from shared.events import ClockStatus
 from shared.messages.sensor import STATE_EXPIRY_S
 
 EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
@@ -42,8 +42,36 @@ def waited_s(expiry_s: int | None, *, retained: bool) -> float | None:
     return float(STATE_EXPIRY_S - expiry_s)
 
 
+class Claim(Protocol):
+    """What a sensor claims of sound that it captured: an event, or a level series; see `shared.events.Event`."""
+
+    @property
+    def place(self) -> str:
+        """Return `site/sensor`."""
+
+    @property
+    def boot(self) -> str:
+        """Return the id of the sensor's run."""
+
+    @property
+    def captured_at(self) -> datetime:
+        """Return the start by the sensor's clock."""
+
+    @property
+    def duration_s(self) -> float:
+        """Return the length in seconds."""
+
+    @property
+    def clock(self) -> ClockStatus:
+        """Return whether the sensor's clock could be trusted."""
+
+    @property
+    def backfilled(self) -> bool:
+        """Return whether it is a replay of old recordings."""
+
+
 def believed_at(
-    event: Event, received_at: datetime, tolerance: timedelta, skew_s: float | None, *, trusted: bool = True
+    event: Claim, received_at: datetime, tolerance: timedelta, skew_s: float | None, *, trusted: bool = True
 ) -> datetime:
     """Return the time at which an event is taken to have been captured.
 
@@ -68,6 +96,12 @@ def believed_at(
     sure = event.backfilled or event.clock == "synchronised"
     behind = skew_s is not None and skew_s < -tolerance.total_seconds()
     return latest if behind and not sure else claimed
+
+
+def may_be_late(claim: Claim, received_at: datetime, tolerance: timedelta) -> bool:
+    """Return whether `believed_at` needs the measured offset of the sensor's clock."""
+    sure = claim.backfilled or claim.clock == "synchronised"
+    return received_at - claim.captured_at > tolerance and not sure
 
 
 def after_each_other(times: Sequence[datetime], last: datetime) -> list[datetime]:

@@ -149,6 +149,7 @@ class Sensor:
 
     `last_claimed_at` is when its last event that was no replay was captured by the sensor's own clock; `clock` what
     its last report states of that clock; `software` the program and version that it announced, "" if it did not.
+    `last_levels_at` is when its last level series came.
     """
 
     place: str
@@ -162,6 +163,12 @@ class Sensor:
     last_claimed_at: datetime | None = None
     clock: ClockReading | None = None
     software: str = ""
+    last_levels_at: datetime | None = None
+
+    @property
+    def last_message_at(self) -> datetime | None:
+        """When its last event or level series came; None before the first."""
+        return max((at for at in (self.last_received_at, self.last_levels_at) if at is not None), default=None)
 
     @property
     def clock_skew_s(self) -> float | None:

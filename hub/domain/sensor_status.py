@@ -47,7 +47,8 @@ def sensor_status(sensor: Sensor, now: datetime) -> SensorStatus:
         return SensorStatus("lost", "It went away without a word: look at its power and network.", delay)
     if sensor.state == "disconnected":
         return SensorStatus("stopped", "It was stopped on purpose.", delay)
-    if last is None or now - last > SILENT_AFTER:
+    newest = sensor.last_message_at
+    if newest is None or now - newest > SILENT_AFTER:
         kept = report.waiting if (report := sensor.connected_report) is not None else 0
         text = f"Nothing came for a while. It keeps {kept:,} events." if kept else "Nothing came for a while."
         return SensorStatus("silent", text, delay)

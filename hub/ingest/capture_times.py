@@ -1,15 +1,14 @@
-"""The times at which events were captured, by the clocks of sensors and hub; the rules are in `hub.domain.clocks`."""
+"""When events and level series were captured, by the clocks of sensors and hub; rules: `hub.domain.clocks`."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
-from hub.domain.clocks import Doubts, after_each_other, believed_at
+from hub.domain.clocks import Claim, Doubts, after_each_other, believed_at, may_be_late
 from hub.store.sensors import SensorStore
-from shared.events import Event
 
 
 class CaptureTimes:
-    """Decides which capture times are believed, and measures the offsets of sensors' clocks.
+    """Decides which capture times are believed, and measures the offsets of sensors' clocks. For one thread.
 
     Args:
         sensors: offsets of clocks, as measured.
@@ -41,26 +40,24 @@ class CaptureTimes:
             return None
         return (reported_at - self.now()).total_seconds() + waited_s
 
-    def believed(self, events: Sequence[Event], received_at: datetime) -> list[datetime]:
-        """Return the times at which events are taken to have been captured; see `hub.domain.clocks`.
+    def believed(self, claims: Sequence[Claim], received_at: datetime) -> list[datetime]:
+        """Return the times at which events or level series are taken to have been captured; see `hub.domain.clocks`.
 
-        Events that take the time of their receipt keep their order.
+        Those that take the time of their receipt keep their order.
+
+        Raises:
+            UnavailableError: the store does not answer.
         """
-        late = {
-            event.place
-            for event in events
-            if received_at - event.captured_at > self._tolerance
-            and not (event.backfilled or event.clock == "synchronised")
-        }
+        late = {claim.place for claim in claims if may_be_late(claim, received_at, self._tolerance)}
         skews = self._sensors.clocks(sorted(late)) if late else {}
         trusted = not self._doubts().clock
 
-        def skew_s(event: Event) -> float | None:
-            read = skews.get(event.place)
-            return read.skew_s if read is not None and read.boot == event.id.boot else None
+        def skew_s(claim: Claim) -> float | None:
+            read = skews.get(claim.place)
+            return read.skew_s if read is not None and read.boot == claim.boot else None
 
-        times = [believed_at(event, received_at, self._tolerance, skew_s(event), trusted=trusted) for event in events]
-        retimed = [number for number, event in enumerate(events) if times[number] != event.captured_at]
+        times = [believed_at(claim, received_at, self._tolerance, skew_s(claim), trusted=trusted) for claim in claims]
+        retimed = [number for number, claim in enumerate(claims) if times[number] != claim.captured_at]
         rising = after_each_other([times[number] for number in retimed], self._last_receipt)
         for number, at in zip(retimed, rising, strict=True):
             times[number] = self._last_receipt = at

@@ -7,16 +7,17 @@ gone waits for it, and is lost when its session ends. So this takes the hub's pl
 2. What waited is published again, on the topic it came on, and acknowledged once the broker has it for another hub.
 3. When nothing waits any more, it ends the session and clears the retained state of the hub's intake.
 
-If it is interrupted, nothing is lost: what was not handed over still waits, and events are known by their ids.
+A hub has a session for events and one for level series. If this is interrupted, nothing is lost: what was not handed
+over still waits, events are known by their ids, and levels by their times.
 """
 
 import queue
 from collections import deque
 from typing import Final
 
+from hub.ingest.subscription import level_client_id
 from hub.settings import HubSettings
 from shared.errors import InvalidError, UnavailableError
-from shared.messages.event import EVENT_CONTENT_TYPE
 from shared.mqtt.diagnostics import explain_connection_failure
 from shared.mqtt.session import (
     FAILURE,
@@ -27,7 +28,7 @@ from shared.mqtt.session import (
     MqttSession,
     Received,
 )
-from shared.mqtt.topics import ALL_STATES, HubTopic, shared_event_subscription
+from shared.mqtt.topics import ALL_STATES, HubTopic, shared_event_subscription, shared_level_subscription
 
 CONNECT_S: Final = 10.0
 QUIET_S: Final = 3.0
@@ -39,31 +40,47 @@ def redistribute_queue(settings: HubSettings) -> int:
     """Do it.
 
     Returns:
-        How many events were handed over.
+        How many events and level series were handed over.
 
     Raises:
         UnavailableError: no broker, no other hub, or the hub is running.
         InvalidError: the broker has no session of a hub of this name.
     """
-    name = f"earwitness-hub-{settings.hub.name}"
-    link = MqttSession(settings.mqtt, name, receive_maximum=AT_ONCE)
+    name, group = f"earwitness-hub-{settings.hub.name}", settings.ingest.consumer_group
+    handed = _redistribute(settings, name, shared_event_subscription(group), ALL_STATES)
+    if handed is None:
+        raise InvalidError(f"the broker has no session of a hub {settings.hub.name!r}: check hub.name")
+    levels = level_client_id(settings.hub.name)
+    series = _redistribute(settings, levels, shared_level_subscription(group)) or 0
+    _end_session(settings, levels)
+    _end_session(settings, name, str(HubTopic(settings.hub.name, "intake")))
+    return handed + series
+
+
+def _redistribute(settings: HubSettings, client_id: str, *filters: str) -> int | None:
+    """Hand over what waits for one session; return the number of messages, None if the broker has no such session."""
+    link = MqttSession(settings.mqtt, client_id, receive_maximum=AT_ONCE)
     link.start()
     try:
         if not _connected(link, settings):
-            raise InvalidError(f"the broker has no session of a hub {settings.hub.name!r}: check hub.name")
-        link.unsubscribe(shared_event_subscription(settings.ingest.consumer_group))
-        link.unsubscribe(ALL_STATES)
-        handed = _hand_over_all(link, settings)
+            return None
+        for topic_filter in filters:
+            link.unsubscribe(topic_filter)
+        return _hand_over_all(link, settings)
     finally:
         link.stop()
-    last = MqttSession(settings.mqtt.without_session(), name)
+
+
+def _end_session(settings: HubSettings, client_id: str, retained: str | None = None) -> None:
+    """End a session at the broker, and clear a retained topic."""
+    last = MqttSession(settings.mqtt.without_session(), client_id)
     last.start()
     try:
         _connected(last, settings)
-        last.publish(str(HubTopic(settings.hub.name, "intake")), b"", retain=True)
+        if retained is not None:
+            last.publish(retained, b"", retain=True)
     finally:
         last.stop()
-    return handed
 
 
 def _connected(link: MqttSession, settings: HubSettings) -> bool:
@@ -101,8 +118,8 @@ def _hand_over_all(link: MqttSession, settings: HubSettings) -> int:
                 raise UnavailableError(
                     f"{settings.hub.name} took its place again: it is running, so stop it first; nothing is lost"
                 )
-            case Received() if signal.topic.endswith("/event"):
-                mid = link.publish(signal.topic, signal.payload, content_type=EVENT_CONTENT_TYPE)
+            case Received() if signal.topic.endswith(("/event", "/levels")):
+                mid = link.publish(signal.topic, signal.payload, content_type=signal.content_type)
                 under_way.append((mid, signal))
             case Received():  # others have states and heartbeats of their own
                 link.acknowledge(signal)

@@ -15,6 +15,11 @@ _NOT_SUPPORTED: Final = 0x9E
 """Shared subscriptions not supported. Source: MQTT 5.0, 3.9.3."""
 
 
+def level_client_id(hub: str) -> str:
+    """Return the client id of a hub's connection for level series."""
+    return f"earwitness-hub-{hub}-levels"
+
+
 def problem_of_connection(signal: Connected) -> str | None:
     """Return what hinders a hub on this connection, or None."""
     return None if signal.shared_subscriptions else NO_SHARED

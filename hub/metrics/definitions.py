@@ -57,6 +57,13 @@ class HubMetrics(SensorMetrics):
         self.refused = self._gauge(
             "hub_retention_paused", "1 while the hub removes nothing because its clock may be wrong, else 0"
         )
+        self.level_seconds = self._counter(
+            "hub_level_seconds",
+            "Seconds of level series: stored, missing (the sensor had no level), rejected (wrong time); with repeats",
+            "outcome",
+        )
+        for outcome in ("stored", "missing", "rejected"):
+            self.level_seconds.labels(outcome)
         self.dead_letters = self._counter("hub_messages_dead_lettered", "Messages that the hub rejected")
         self.quarantined = self._counter(
             "hub_messages_quarantined", "Messages that raised an unexpected error twice and became dead letters"

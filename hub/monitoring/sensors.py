@@ -47,15 +47,15 @@ class SensorReading:
 def select_exported(
     readings: Sequence[SensorReading], now: datetime, *, most: int, forget_s: float
 ) -> list[SensorReading]:
-    """Return the sensors to export: those with an event within `forget_s`, at most the first `most` by name.
+    """Return the sensors to export: those with an event or levels within `forget_s`, the first `most` by name.
 
-    A sensor without any event is included while its state is `ready`.
+    A sensor without either is included while its state is `ready`.
     """
     recent = [
         one
         for one in readings
-        if (now - one.last_event_at).total_seconds() < forget_s
-        or (one.sensor.last_received_at is None and one.sensor.state == "ready")
+        if (now - (one.sensor.last_message_at or _LONG_AGO)).total_seconds() < forget_s
+        or (one.sensor.last_message_at is None and one.sensor.state == "ready")
     ]
     return sorted(recent, key=lambda one: one.sensor.place)[:most]
 

@@ -161,6 +161,7 @@ def sensor_from_hash(place: str, row: dict[bytes, bytes]) -> Sensor:
         state=row.get(b"state", b"unknown").decode(),
         boot=row.get(b"boot", b"").decode(),
         last_claimed_at=from_ms(claimed) if (claimed := row.get(b"last_claimed_ms")) else None,
+        last_levels_at=from_ms(levels) if (levels := row.get(b"last_levels_ms")) else None,
         clock=_clock_of(row),
         software=row.get(b"software", b"").decode(errors="replace"),
     )

@@ -114,6 +114,7 @@ def _tried(client: Any) -> bool:  # noqa: ANN401
     pipe = client.pipeline(transaction=False)
     pipe.hset(row, "b", 1).hsetnx(row, "b", 1).hincrby(row, "b", 1).hmget(row, ["a", "b"]).hgetall(row)
     pipe.hget(row, "a").hvals(row).hdel(row, "b").setbit(own("bits"), 3, 1)
+    pipe.setrange(own("bits"), 1, "a").getrange(own("bits"), 0, 1)
     pipe.sadd(names, "a").smembers(names).srem(names, "a")
     pipe.zadd(index, {"b": 2}).zcard(index).zcount(index, 0, 1).zmscore(index, ["b"]).zrange(index, 0, 1)
     pipe.zrangebyscore(index, 0, 1).zrevrange(index, 0, 1).zrevrangebyscore(index, 1, 0).zincrby(index, 1, "b")

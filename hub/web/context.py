@@ -19,6 +19,7 @@ from hub.settings import HubSettings
 from hub.store.episodes import EpisodeStore
 from hub.store.event_queries import EventQueries
 from hub.store.events import EventStore
+from hub.store.levels import LevelStore
 from hub.store.named_sounds import NamedSounds
 from hub.store.sources import SourceStore
 from shared.extractor import FeatureExtractor
@@ -98,6 +99,11 @@ class WebContext:
     stopping: threading.Event = field(default_factory=threading.Event)
     probes: Probes = field(default_factory=Probes)
     workers: list[Worker] = field(default_factory=list)
+
+    @cached_property
+    def levels(self) -> LevelStore:
+        """Return the levels of seconds, minutes and hours."""
+        return LevelStore(self.archive.client, self.archive.rows)
 
     @cached_property
     def catalogue(self) -> EventQueries:

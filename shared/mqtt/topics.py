@@ -1,6 +1,6 @@
 """MQTT topics as validated values. Only this module spells topics.
 
-Sensors publish on `earwitness/v1/<site>/<sensor>/{state,event,command-reply}`. Hubs publish on
+Sensors publish on `earwitness/v1/<site>/<sensor>/{state,event,levels,command-reply}`. Hubs publish on
 `earwitness/v1/<site>/alert`, `earwitness/v1/<site>/<sensor>/command` and `earwitness/v1/hubs/<hub>/intake`. With the
 Home Assistant integration hubs also publish on `earwitness/v1/<site>/<sensor>/{level,episode,last-alert}` and
 `earwitness/v1/hubs/<hub>/online`.
@@ -18,7 +18,7 @@ ROOT: Final = "earwitness/v1"
 HEARTBEAT_SITE: Final = "heartbeat"
 """The site of heartbeats; sensors may not use it."""
 
-SensorKind = Literal["state", "event", "heartbeat"]
+SensorKind = Literal["state", "event", "levels", "heartbeat"]
 CommandKind = Literal["command", "command-reply"]
 SensorStateKind = Literal["level", "episode", "last-alert"]
 HubKind = Literal["intake", "online"]
@@ -58,6 +58,8 @@ class SensorTopic:
         site, sensor, kind = parts
         if kind == "event":
             return cls(site=site, sensor=sensor, kind="event")
+        if kind == "levels":
+            return cls(site=site, sensor=sensor, kind="levels")
         if kind == "state":
             return cls(site=site, sensor=sensor, kind="state")
         if kind == "heartbeat":
@@ -153,6 +155,7 @@ HEARTBEAT_REPLY_TOPIC: Final = f"{ROOT}/{HEARTBEAT_SITE}/hubs/reply"
 """The topic on which heartbeats return to their hubs."""
 ALL_STATES: Final = f"{ROOT}/+/+/state"
 ALL_EVENTS: Final = f"{ROOT}/+/+/event"
+ALL_LEVELS: Final = f"{ROOT}/+/+/levels"
 ALL_COMMANDS: Final = f"{ROOT}/+/+/command"
 ALL_COMMAND_REPLIES: Final = f"{ROOT}/+/+/command-reply"
 ALL_ALERTS: Final = f"{ROOT}/+/alert"
@@ -165,6 +168,17 @@ def shared_event_subscription(group: str) -> str:
         InvalidError: a group that is not a valid id.
     """
     return shared(group, ALL_EVENTS)
+
+
+def shared_level_subscription(group: str) -> str:
+    """Return the shared subscription that distributes the level series among the hubs of one group.
+
+    Its group differs from that of events, for the reason that `shared_beats` gives.
+
+    Raises:
+        InvalidError: a group that is not a valid id.
+    """
+    return shared(f"{group}-levels", ALL_LEVELS)
 
 
 def shared_beats(group: str, hub: str) -> str:

@@ -33,7 +33,7 @@ def calibrate(folder: Path, name: str, *options: str) -> tuple[int, dict[str, An
 def waiting(path: Path) -> list[bytes]:
     """The events in a spool."""
     spool = Spool(path, 10**9)
-    payloads = [message.payload for message in spool.peek(100)]
+    payloads = [message.payload for message in spool.peek(100, levels=False)]
     spool.close()
     return payloads
 

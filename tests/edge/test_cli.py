@@ -90,6 +90,7 @@ def test_a_full_spool_makes_a_replay_wait_and_lose_nothing(tmp_path: Path) -> No
     process = program(
         *("run", "--json", *NO_BROKER, "--set", "source.kind=files", "--set", f"source.path={tmp_path}"),
         *("--set", "source.loop=true", "--set", "source.speed=1e5", "--set", "spool.max_bytes=16777216"),
+        *("--set", "levels.series=false"),
         cwd=tmp_path,
     )
     assert process.stderr is not None

@@ -124,7 +124,7 @@ class Day:
         self.scenario, self.archive, self.number = scenario, archive, 0
         self.line, self.spool = Line(), Spool(folder / "s.db", 10**8)
         self.microphone = Microphone(scenario, self.clip)
-        settings = load_settings(EdgeSettings, None, ["sensor.site=demo", "sensor.name=roof"])
+        settings = load_settings(EdgeSettings, None, ["sensor.site=demo", "sensor.name=roof", "levels.series=false"])
         self.capture = Capture(settings, self.microphone, self.spool, "b", lambda: None)
         self.publisher = SpoolPublisher(
             TimeCorrectingPublisher(self.line, self.capture.clock, "b"),

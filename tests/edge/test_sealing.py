@@ -33,7 +33,7 @@ def inspector(tmp_path_factory: pytest.TempPathFactory) -> InspectorKey:
 
 def events_of(tmp_path: Path, *overrides: str, clips: int) -> list[Event]:
     _, spool = captured(tmp_path, f"privacy.sealed_to={KEYS.public}", *overrides, clips=clips)
-    events = [decode_event(entry.payload) for entry in spool.peek(20)]
+    events = [decode_event(entry.payload) for entry in spool.peek(20, levels=False)]
     spool.close()
     return events
 
@@ -62,6 +62,12 @@ def test_sound_names_the_number_under_which_its_event_is_sent(tmp_path: Path, in
 def test_a_budget_leaves_out_sealed_sound(tmp_path: Path) -> None:
     events = events_of(tmp_path, "send.max_bytes_per_hour=10000", clips=1)
     assert [sent.sound for sent in events] == [None]
+
+
+def test_in_the_mode_levels_a_sensor_with_a_key_sends_the_series_alone(tmp_path: Path) -> None:
+    _, spool = captured(tmp_path, f"privacy.sealed_to={KEYS.public}", "send.what=levels", clips=1)
+    assert {entry.has_levels for entry in spool.peek(20)} == {True}
+    spool.close()
 
 
 def test_any_of_several_keys_opens_the_sound(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.selection import BUDGET_SHARE, DAY_S, HOUR_S, ByteBudget, LoudClips, Selection
-from edge.settings import EdgeSettings, SendSettings
+from edge.send_settings import SendSettings
+from edge.settings import EdgeSettings
 from shared.errors import InvalidError
 from shared.events import Embedding, Event, EventId, Flac, Levels
 from shared.feature_space import EARWITNESS_SMALL
@@ -126,7 +127,7 @@ def test_without_a_budget_nothing_changes() -> None:
 def test_each_mode_selects(what: str) -> None:
     selection = Selection(SendSettings.model_validate({"what": what}))
     chosen = [one for seq, level in enumerate([-60.0, -60.0, -30.0]) for one in selection.select(event(seq, level))]
-    expected = {"all": [0, 1, 2], "events": [1, 2], "embeddings": [0, 1, 2]}[what]
+    expected = {"all": [0, 1, 2], "events": [1, 2], "embeddings": [0, 1, 2], "levels": []}[what]
     assert [one.id.seq for one in chosen] == expected
 
 
@@ -136,6 +137,7 @@ def test_each_mode_selects(what: str) -> None:
         ([], None, True),
         (["send.what=events"], None, True),
         (["send.what=embeddings"], EARWITNESS_SMALL.id, False),
+        (["send.what=levels", "features.with_sound=true", "privacy.no_speech=true"], None, False),
         (["features.space=earwitness-small"], "earwitness-small", False),
         (["features.with_sound=true"], EARWITNESS_SMALL.id, True),
         (["privacy.no_speech=true"], EARWITNESS_SMALL.id, True),

@@ -63,6 +63,7 @@ def test_every_topic_is_there(document: dict[str, Any]) -> None:
     addresses = {channel["address"].format(**values) for channel in document["channels"].values()}
     assert addresses == {
         str(SensorTopic("harbour", "street-1", "event")),
+        str(SensorTopic("harbour", "street-1", "levels")),
         str(SensorTopic("harbour", "street-1", "state")),
         str(CommandTopic("harbour", "street-1", "command")),
         str(CommandTopic("harbour", "street-1", "command-reply")),

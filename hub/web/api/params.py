@@ -20,8 +20,10 @@ BY: Final = "criterion of the ranking: kind of sound, source (the same machine, 
 _TIME: Final = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)"
 NAME: Final = r"^[a-z0-9][a-z0-9-]{0,62}$"
 PLACE: Final = r"^[a-z0-9][a-z0-9-]{0,62}/[a-z0-9][a-z0-9-]{0,62}$"
-EVENT: Final = r"^([a-z0-9][a-z0-9-]{0,62}\.){3}[0-9]{1,16}$"
-EPISODE: Final = r"^([a-z0-9][a-z0-9-]{0,62}\.){3}[0-9]{1,16}\.[0-7]$"
+_NUMBER: Final = r"([0-8][0-9]{0,15}|9[0-9]{0,14})"
+"""A sequence number: below 9 * 10**15, and so below 2**53."""
+EVENT: Final = rf"^([a-z0-9][a-z0-9-]{{0,62}}\.){{3}}{_NUMBER}$"
+EPISODE: Final = rf"^([a-z0-9][a-z0-9-]{{0,62}}\.){{3}}{_NUMBER}\.[0-7]$"
 CATEGORY: Final = "^(" + "|".join(CATEGORIES) + ")$"
 
 

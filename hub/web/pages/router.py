@@ -13,6 +13,7 @@ from hub.web.pages import (
     api_docs,
     event,
     home,
+    levels,
     names,
     patterns,
     search,
@@ -40,7 +41,21 @@ _TITLES: Final = {
 def mount_pages(app: FastAPI, parts: WebContext) -> None:
     """Add all pages and their static files to an application."""
     shell = PageRenderer(parts)
-    for page in (home, plan, event, alerts, patterns, sources, names, search, sensors, sensor, settings, api_docs):
+    for page in (
+        home,
+        plan,
+        event,
+        alerts,
+        patterns,
+        sources,
+        names,
+        search,
+        sensors,
+        sensor,
+        levels,
+        settings,
+        api_docs,
+    ):
         app.include_router(page.routes(shell), include_in_schema=False, dependencies=[Depends(known_parameters)])
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
 

@@ -87,6 +87,15 @@ def test_a_sensor_that_sends_no_sound_sends_none_for_a_hub() -> None:
     assert decided("clip").effect == "clip"
 
 
+def test_a_sensor_that_sends_levels_only_sends_no_clips_for_a_hub() -> None:
+    refused = decided("change-settings", {"send.what": "embeddings"}, send__what="levels")
+    assert (refused.status, refused.reason) == (
+        "refused",
+        "this sensor sends levels only; change that on the sensor itself",
+    )
+    assert decided("clip", send__what="levels").status == "refused"
+
+
 def test_queries_return_no_secret() -> None:
     settings = load({"mqtt.username": "one", "mqtt.password": "s3cret", "sensor.name": "corner"})
     shown = public_settings(settings)

@@ -123,6 +123,15 @@ def test_sound_and_embeddings_live_in_their_own_feature_spaces(hub: HubProcess) 
     assert spaces == {("sound", "earwitness-small-u8/1"), ("numbe", "vggish-pca-u8/1")}
 
 
+def test_the_levels_of_every_second_of_sound_are_there_once(hub: HubProcess) -> None:
+    def seconds() -> int:
+        found = hub.get("/api/v1/levels?place=test/sound")["seconds"]
+        assert isinstance(found, list)
+        return sum(found)
+
+    eventually(lambda: seconds() == 10 * EACH, 60, "all seconds are stored")
+
+
 def test_an_event_reports_levels_and_presence(hub: HubProcess) -> None:
     first = events(hub, "limit=1&place=test/sound")[0]
     event = hub.get(f"/api/v1/events/{first['id']}")

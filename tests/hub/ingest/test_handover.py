@@ -8,8 +8,14 @@ import pytest
 from typer.testing import CliRunner
 
 from hub.cli import app
-from shared.mqtt.session import Acknowledged, Connected, MqttSession, Received
-from shared.mqtt.topics import ALL_INTAKES, INTAKE_CLOSED, HubTopic, shared_event_subscription
+from shared.mqtt.session import Acknowledged, Connected, MqttSession, Received, Subscribed
+from shared.mqtt.topics import (
+    ALL_INTAKES,
+    INTAKE_CLOSED,
+    HubTopic,
+    shared_event_subscription,
+    shared_level_subscription,
+)
 from tests.server_processes import Broker, Mosquitto
 
 pytestmark = pytest.mark.e2e
@@ -46,12 +52,12 @@ def drained(link: MqttSession) -> set[bytes]:
         return payloads
 
 
-def received(broker: Broker, numbers: range) -> set[bytes]:
-    """Events that a sensor publishes."""
-    payloads = [f"event {number}".encode() for number in numbers]
+def received(broker: Broker, numbers: range, kind: str = "event") -> set[bytes]:
+    """Messages that a sensor publishes."""
+    payloads = [f"{kind} {number}".encode() for number in numbers]
     with connected(broker, "sensor") as sensor:
         for payload in payloads:
-            sensor.publish("earwitness/v1/demo/street-1/event", payload)
+            sensor.publish(f"earwitness/v1/demo/street-1/{kind}", payload)
             assert isinstance(sensor.signals.get(timeout=5), Acknowledged)
     return set(payloads)
 
@@ -66,13 +72,23 @@ def test_the_share_of_a_hub_that_is_gone_goes_to_the_others(mosquitto: Mosquitto
     subscribed(mosquitto, "gone")
     subscribed(mosquitto, "here")
     sent = received(mosquitto, range(40))
-    with connected(mosquitto, "earwitness-hub-here") as here:
+    with connected(mosquitto, "earwitness-hub-gone-levels") as gone:
+        gone.subscribe(shared_level_subscription("hubs"))
+        assert isinstance(gone.signals.get(timeout=5), Subscribed)
+    series = received(mosquitto, range(5), "levels")
+    with (
+        connected(mosquitto, "earwitness-hub-here-levels") as levels,
+        connected(mosquitto, "earwitness-hub-here") as here,
+    ):
+        levels.subscribe(shared_level_subscription("hubs"))
         here.publish(str(HubTopic("gone", "intake")), INTAKE_CLOSED, retain=True)
         before = drained(here)
         assert 0 < len(before) < len(sent), "the broker keeps a share for the hub that is gone"
         code, printed = leave(mosquitto, "gone")
-        assert (code, printed) == (0, f"removed gone: {len(sent) - len(before)} events went to the other hubs\n")
+        handed = len(sent) - len(before) + len(series)
+        assert (code, printed) == (0, f"removed gone: {handed} events went to the other hubs\n")
         assert before | drained(here) == sent
+        assert drained(levels) == series
         later = received(mosquitto, range(100, 110))
         assert drained(here) == later, "its session has ended"
         here.subscribe(ALL_INTAKES)

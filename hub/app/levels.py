@@ -1,0 +1,56 @@
+"""The level series of a hub: the consumer, and the removal of old levels."""
+
+import time
+from datetime import timedelta
+
+from hub.app.maintenance import TIDY_EVERY_S
+from hub.ingest.level_consumer import LevelConsumer, LevelRules
+from hub.metrics.definitions import HubMetrics
+from hub.monitoring.clocks import ClockProbe
+from hub.settings import HubSettings
+from hub.store.events import EventStore
+from hub.store.levels import DAY_S, LevelStore
+from shared.worker import Worker, every
+
+
+class LevelService:
+    """Takes level series, and removes old levels.
+
+    Args:
+        settings: all settings.
+        archive: the event store, whose client keeps the levels.
+        metrics: the hub's metrics.
+        clock: decides whether clocks allow removal.
+    """
+
+    def __init__(self, settings: HubSettings, archive: EventStore, metrics: HubMetrics, clock: ClockProbe) -> None:
+        self._kept = settings.store
+        self._clock = clock
+        self._levels = LevelStore(archive.client, archive.rows)
+        rules = LevelRules(
+            hub=settings.hub.name,
+            group=settings.ingest.consumer_group,
+            tolerance=timedelta(seconds=settings.clock.tolerance_s),
+            doubts=clock.current_doubts,
+            durable=settings.redis.durable == "local",
+        )
+        self._consumer = LevelConsumer(settings.mqtt, archive, metrics, rules)
+        self._retention = Worker("level-retention", every(TIDY_EVERY_S, self._expire))
+        self.workers = [self._consumer.worker, self._retention]
+
+    def start(self) -> None:
+        """Start to take series."""
+        self._consumer.start()
+        self._retention.start()
+
+    def stop(self) -> None:
+        """Stop; the broker keeps further series for the next start."""
+        self._consumer.stop()
+        self._retention.stop()
+
+    def _expire(self) -> None:
+        if self._clock.may_remove():
+            now_s, kept = time.time(), self._kept
+            self._levels.expire(
+                int(now_s - kept.level_seconds_days * DAY_S), int(now_s - kept.level_statistics_days * DAY_S)
+            )

@@ -1,0 +1,147 @@
+"""API of the levels of a sensor: each second, minute or hour of an interval, as JSON or CSV."""
+
+import math
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Final
+
+import numpy as np
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel
+
+from hub.domain.level_rows import STATISTICS, LevelTable
+from hub.store.levels import PERIOD_S, AppliedCalibration, Resolution
+from hub.web.api.params import PLACE, Since, Time, Until, errors
+from hub.web.context import WebContext
+from hub.web.export import MEDIA_TYPES, Row, csv_lines
+from hub.web.resolve import get_sensor_or_404
+from shared.content_negotiation import preferred
+from shared.events import LevelUnit
+
+CSV: Final = "text/csv"
+MOST_ROWS: Final[dict[Resolution, int]] = {"second": 86_400, "minute": 31 * 1_440, "hour": 366 * 24}
+"""A day, a month, a year."""
+_DEFAULT: Final[dict[Resolution, timedelta]] = {
+    "second": timedelta(hours=1),
+    "minute": timedelta(days=1),
+    "hour": timedelta(days=31),
+}
+
+
+class CalibrationView(BaseModel):
+    """A calibration of the sensor: its id, when it was made, and the first second of levels that it applies to."""
+
+    id: str
+    at: datetime
+    since: datetime
+
+
+class LevelTableView(BaseModel):
+    """Levels of consecutive periods; null where there is no level, which is never replaced by other values.
+
+    `start` is the begin of the first period, `period_s` the length of each. `seconds` is how many seconds of a period
+    have levels. `l10` and `l90` of minutes and hours are exceeded by the LAeq of 10 % and 90 % of their seconds.
+    `left_out` periods are in dBFS, before the first calibration, and null in this answer, which is in dB. `next` is
+    the `since` of the rest of the interval, null if there is none.
+    """
+
+    place: str
+    resolution: Resolution
+    start: datetime
+    period_s: int
+    unit: LevelUnit
+    laeq: list[float | None]
+    lafmax: list[float | None]
+    lceq: list[float | None]
+    l10: list[float | None] | None = None
+    l90: list[float | None] | None = None
+    seconds: list[int]
+    left_out: int
+    calibrations: list[CalibrationView]
+    next: datetime | None
+
+
+def routes(parts: WebContext) -> APIRouter:
+    """Return the routes of levels."""
+    router = APIRouter(prefix="/levels", tags=["levels"])
+    answers: dict[int | str, dict[str, Any]] = {
+        200: {"content": {CSV: {"schema": {"type": "string"}}}, "description": "the levels, in order of time"},
+        **errors(404, 422, 503),
+    }
+
+    @router.get("", response_model=LevelTableView, responses=answers)
+    def levels(
+        request: Request,
+        place: Annotated[str, Query(pattern=PLACE, description="`site/sensor`", examples=["demo/street-1"])],
+        since: Since = None,
+        until: Until = None,
+        resolution: Annotated[Resolution, Query(description="length of a period")] = "minute",
+    ) -> LevelTableView | Response:
+        """Return the levels of each second, minute or hour; CSV if `Accept` prefers `text/csv`, else JSON."""
+        get_sensor_or_404(parts.archive, place)
+        start_s, end_s, rest_s = _interval(since, until, resolution)
+        if resolution == "second":
+            table = parts.levels.series(place, start_s, end_s)
+        else:
+            table = parts.levels.statistics(place, start_s, end_s, resolution)
+        if preferred(request.headers.get("accept", ""), ("application/json", CSV)).startswith(CSV):
+            columns = ("at", "unit", *_columns(table), "seconds")
+            rows = _rows(table, start_s, PERIOD_S[resolution])
+            return StreamingResponse(csv_lines(columns, rows), media_type=MEDIA_TYPES["csv"])
+        return LevelTableView(
+            place=place,
+            resolution=resolution,
+            start=_time(start_s),
+            period_s=PERIOD_S[resolution],
+            unit=table.unit,
+            **_columns(table),
+            seconds=table.seconds.tolist(),
+            left_out=table.left_out,
+            calibrations=_calibrations(parts.levels.calibrations(place, end_s), start_s),
+            next=None if rest_s is None else _time(rest_s),
+        )
+
+    return router
+
+
+def _interval(since: Time | None, until: Time | None, resolution: Resolution) -> tuple[int, int, int | None]:
+    """Return first second and end of the answer, and where the rest of the interval begins."""
+    period_s = PERIOD_S[resolution]
+    end = until or datetime.now(UTC)
+    start = since or max(end - _DEFAULT[resolution], datetime(1970, 1, 1, tzinfo=UTC))
+    start_s = int(start.timestamp()) // period_s * period_s
+    end_s = max(start_s, -(-math.ceil(end.timestamp()) // period_s) * period_s)
+    most_s = start_s + MOST_ROWS[resolution] * period_s
+    return start_s, min(end_s, most_s), most_s if most_s < end_s else None
+
+
+def _columns(table: LevelTable) -> dict[str, list[float | None]]:
+    """Return the levels by name, None for NaN."""
+    names = STATISTICS[: table.levels.shape[1]]
+    columns = np.round(table.levels.T, 1).tolist()
+    return {
+        name: [None if math.isnan(level) else level for level in column]
+        for name, column in zip(names, columns, strict=False)
+    }
+
+
+def _rows(table: LevelTable, start_s: int, period_s: int) -> Iterator[Row]:
+    columns = _columns(table)
+    for number, seconds in enumerate(table.seconds.tolist()):
+        at = _time(start_s + number * period_s).isoformat().replace("+00:00", "Z")
+        values = {name: column[number] for name, column in columns.items()}
+        yield {"at": at, "unit": table.unit, **values, "seconds": seconds}
+
+
+def _calibrations(applied: list[AppliedCalibration], start_s: int) -> list[CalibrationView]:
+    """Return the calibrations that apply to levels from a time on: the last one before it, and later ones."""
+    first = max((number for number, one in enumerate(applied) if one.since_s <= start_s), default=0)
+    return [
+        CalibrationView(id=one.id, at=datetime.fromisoformat(one.at), since=_time(one.since_s))
+        for one in applied[first:]
+    ]
+
+
+def _time(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
