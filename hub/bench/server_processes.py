@@ -31,6 +31,7 @@ from shared.errors import UnavailableError
 from shared.events import Embedding, Event, EventId, Levels
 from shared.feature_space import VGGISH, Features
 from shared.synthetic_features import splice_clips
+from shared.taxonomy import COUNT
 
 _SITE: Final = "bench"
 _START: Final = datetime.now(UTC) - timedelta(hours=20)
@@ -76,7 +77,7 @@ def prefill_store(
                         levels=event.levels,
                         space=VGGISH.id,
                         features=own,
-                        presence=(0.0,) * 8,
+                        presence=(0.0,) * COUNT,
                         towers=retrieval.embeddings_to_store(VGGISH.id, computed),
                     )
                     for event, own, computed in zip(

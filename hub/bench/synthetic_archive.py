@@ -10,6 +10,7 @@ from hub.search.memory.index import MemoryIndex
 from shared.errors import InvalidError, UnavailableError
 from shared.feature_space import Features, FeatureSpace
 from shared.synthetic_features import splice_clips
+from shared.taxonomy import COUNT
 
 _BATCH = 16_384
 _FIRST_MS = 1_780_000_000_000
@@ -65,7 +66,7 @@ def fill_index(
         first = len(index)
         features = splice_clips(clips, min(_BATCH, count - first), rng)
         towers = index.scorer.embed(features)
-        presence = index.scorer.presence(towers) if index.scorer.tags is not None else np.zeros((len(towers), 8))
+        presence = index.scorer.presence(towers) if index.scorer.tags is not None else np.zeros((len(towers), COUNT))
         entries = [
             IndexEntry(
                 event=f"sensor-{(first + n) % SENSORS}.bench.{(first + n) // SENSORS}",

@@ -9,7 +9,7 @@ from hub.domain.match import Match
 from hub.domain.named_sounds import Likely
 from hub.domain.records import StoredEvent
 from shared.messages.alert import AlertMessage, MatchMessage
-from shared.taxonomy import CATEGORIES
+from shared.taxonomy import CATEGORIES, COUNT
 
 
 def build_alert(
@@ -117,7 +117,7 @@ def build_match(
         site=site,
         sensor=sensor,
         captured_at=datetime.fromtimestamp(match.captured_ms / 1000, UTC),
-        level=min(8.0, max(0.0, match.level)),
+        level=min(float(COUNT), max(0.0, match.level)),
         rank=match.rank,
         shared=shared_presence(match, min_shared),
         match_probability=match_probability,

@@ -94,10 +94,10 @@ class Calibration:
         Raises:
             InvalidError: another s.
         """
-        if s not in {7, 8}:
-            raise InvalidError(f"levels 8 and 7 are calibrated, not {s}")
+        if s not in {COUNT - 1, COUNT}:
+            raise InvalidError(f"levels {COUNT} and {COUNT - 1} are calibrated, not {s}")
         curves = (self.match_8, self.match_7) if match else (self.level_8, self.level_7)
-        return curves[0] if s == 8 else curves[1]
+        return curves[0] if s == COUNT else curves[1]
 
     def document(self) -> dict[str, Any]:
         """Return the content as JSON values."""

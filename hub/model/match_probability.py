@@ -13,8 +13,9 @@ import numpy.typing as npt
 from hub.domain.match import MatchProbabilities
 from hub.domain.presence_matrix import BOTH, ONE
 from hub.model.calibration import Calibration, Curve
+from shared.taxonomy import COUNT
 
-AGREE: Final = 7
+AGREE: Final = COUNT - 1
 """Categories that must agree."""
 MAX_PROBABILITY: Final = 0.99
 """Upper limit: a calibration without failures was measured on a few dozen clips only."""
