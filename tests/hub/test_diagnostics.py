@@ -1,5 +1,6 @@
 """`earwitness-hub check` against real servers that are not as they should be: the sentences an operator reads."""
 
+import re
 import socket
 import threading
 import time
@@ -216,8 +217,9 @@ def test_a_certificate_that_ends_soon_is_reported_on_both_sides(tmp_path: Path, 
                 "spool": {"path": tmp_path / "spool.db"},
             }
         )
-        words = next(one.words for one in examine_edge(edge) if one.what == "broker")
-        assert "the broker's certificate expires on" in words
+        words = next(one.words for one in examine_edge(edge) if one.what == "tls")
+        assert "the broker's certificate is valid until" in words
+        assert ", soon: " in words
     finally:
         broker.stop()
 
@@ -238,16 +240,16 @@ def test_a_wrong_password_at_the_broker_is_reported(mosquitto: Mosquitto, store:
 
 
 def test_a_spool_that_cannot_be_written_and_a_disk_too_small_are_reported(tmp_path: Path, broker: Broker) -> None:
-    def of_spool(**spool: object) -> tuple[bool, str]:
+    def finding(what: str, **spool: object) -> tuple[bool, str]:
         settings = EdgeSettings.model_validate({"mqtt": broker.settings, "spool": spool})
-        finding = next(one for one in examine_edge(settings) if one.what == "spool")
-        return finding.ok, finding.words
+        found = next(one for one in examine_edge(settings) if one.what == what)
+        return found.ok, found.words
 
     (tmp_path / "taken").write_text("")
-    ok, words = of_spool(path=tmp_path / "taken" / "spool.db")
+    ok, words = finding("spool", path=tmp_path / "taken" / "spool.db")
     assert not ok
     assert str(tmp_path / "taken") in words
-    ok, words = of_spool(path=tmp_path / "spool.db", max_bytes=10**18)
+    ok, words = finding("disk", path=tmp_path / "spool.db", max_bytes=10**18)
     assert ok
     assert "less than spool.max_bytes" in words
 
@@ -291,9 +293,9 @@ def test_a_sensors_own_certificate_that_ends_soon_is_reported(
     mqtt.cert_file.write_bytes(issued.certificate)
     mqtt.key_file.write_bytes(issued.key)  # type: ignore[union-attr]
     edge = EdgeSettings.model_validate({"sensor": {"site": "harbour", "name": "street-1"}, "mqtt": mqtt})
-    (broker,) = (one for one in examine_edge(edge) if one.what == "broker")
-    assert broker.ok
-    assert "this sensor's certificate expires on" in broker.words
+    (tls,) = (one for one in examine_edge(edge) if one.what == "tls")
+    assert tls.ok
+    assert re.search(r"this sensor's until \d{4}-\d\d-\d\d, soon: ", tls.words)
 
 
 @pytest.mark.parametrize("name", ["ca_file", "cert_file", "key_file"])
