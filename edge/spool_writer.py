@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 
 FULL_WAIT_S: Final = 0.2
 """Seconds between two attempts of a replay to put a message in a full spool."""
+AHEAD_S: Final = 2.0
+"""Seconds by which the end of a replay's level series may be ahead of the clock."""
 
 
 class SpoolWriter:
@@ -65,8 +67,15 @@ class SpoolWriter:
                 return True
 
     def put_series(self, series: Iterable[LevelSeries], stop: Flag) -> None:
-        """Put level series in the spool; count the seconds of those that do not fit the spool or the budget."""
+        """Put level series in the spool; count the seconds of those that do not fit the spool or the budget.
+
+        A replay that runs ahead of the clock has seconds that are still to come: they are left out and counted.
+        """
         for one in series:
+            if not self._live and one.start_s + len(one.tenths) > time.time() + AHEAD_S:
+                self._tally.level_seconds_dropped += len(one.tenths)
+                log.debug("level series of a time to come left out", extra={"start": str(one.captured_at)})
+                continue
             payload = encode_series(one)
             self._series_count += 1
             name = f"{one.site}.{one.sensor}.{one.boot}.levels-{self._series_count}"

@@ -41,6 +41,7 @@ class Microphone:
     """Delivers noise without gaps; an exception among the clips is raised."""
 
     live, payload_format, description = True, "flac", "a microphone"
+    began = START
 
     def __init__(self, clips: int, fails_at: int | None = None) -> None:
         rng = np.random.default_rng(0)
@@ -55,7 +56,7 @@ class Microphone:
                 self._fails_at = None
                 raise UnavailableError("it was removed")
             number, waveform = self._left.pop(0)
-            yield AudioClip(waveform, RATE_HZ, START + timedelta(seconds=10 * number), continues=number > 0)
+            yield AudioClip(waveform, RATE_HZ, self.began + timedelta(seconds=10 * number), continues=number > 0)
 
 
 class Unhurried(threading.Event):
@@ -102,6 +103,18 @@ def test_every_second_is_in_the_spool_as_the_meter_measured_it(spool: Spool) -> 
 def test_the_series_is_sent_in_every_mode(spool: Spool, what: str) -> None:
     captured(spool, f"send.what={what}")
     assert sum(len(one.tenths) for one in series(spool)) == 60
+
+
+def test_a_replay_that_runs_ahead_of_the_clock_sends_no_seconds_of_a_time_to_come(spool: Spool) -> None:
+    source = Microphone(12)
+    source.live = False
+    began = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=60)
+    source.began = began
+    capture = captured(spool, source=source)
+    ends = [one.captured_at + timedelta(seconds=len(one.tenths)) for one in series(spool)]
+    assert ends
+    assert max(ends) <= datetime.now(UTC) + timedelta(seconds=2)
+    assert capture.tally.level_seconds_dropped == 120 - sum(len(one.tenths) for one in series(spool)) > 0
 
 
 def test_in_the_mode_levels_nothing_else_is_written_to_the_disk(spool: Spool, tmp_path: Path) -> None:

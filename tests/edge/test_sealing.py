@@ -100,7 +100,9 @@ def test_public_keys_come_from_a_file_with_comments(tmp_path: Path) -> None:
         read_public_keys(str(tmp_path / "missing"))
 
 
-@pytest.mark.parametrize("keys", [[], ["age1x"], [KEYS.public[:-1] + ("p" if KEYS.public.endswith("q") else "q")], [KEYS.public] * 9])
+@pytest.mark.parametrize(
+    "keys", [[], ["age1x"], [KEYS.public[:-1] + ("p" if KEYS.public.endswith("q") else "q")], [KEYS.public] * 9]
+)
 def test_invalid_public_keys_are_named_with_what_to_do(keys: list[str]) -> None:
     with pytest.raises(InvalidError, match=r"privacy\.sealed_to.*sealed create-key"):
         Sealer(keys)
