@@ -20,7 +20,8 @@ class CaptureStats:
         features_over_budget: clips whose embedding was left out for this reason.
         speech_removed_s: length of the clips whose audio was withheld because of speech, in seconds.
         clock_jumps: times that the machine's clock was set to another time.
-        level_seconds_dropped: seconds of level series that did not fit the spool or the budget.
+        level_seconds_dropped: seconds of level series that did not fit the spool or the budget, or that a replay
+            ahead of the clock would have sent before their time.
     """
 
     captured: int = 0

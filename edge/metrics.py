@@ -67,7 +67,7 @@ COUNTERS: Final[tuple[tuple[str, str, Read], ...]] = (
     ("clock_jumps", "Times that the machine's clock was set to another time", lambda of: of.tally.clock_jumps),
     (
         "level_seconds_dropped",
-        "Seconds of the level series that were dropped: full spool, too old, or bandwidth budget used up",
+        "Seconds of level series dropped: full spool, too old, over the budget, or of a replay ahead of the clock",
         lambda of: of.tally.level_seconds_dropped + of.spool.level_seconds_shed,
     ),
     ("spool_events_lost", "Events that a damaged spool lost", lambda of: of.spool.usage().lost),
