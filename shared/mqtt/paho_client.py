@@ -43,6 +43,25 @@ class SupervisedClient(paho.Client):
         finally:
             self.on_end(reason)
 
+    def _packet_queue(
+        self,
+        command: int,
+        packet: bytes | bytearray,
+        mid: int,
+        qos: int,
+        info: paho.MQTTMessageInfo | None = None,
+    ) -> MQTTErrorCode:
+        """Queue a packet, also while another thread starts the next network thread.
+
+        `loop_start` replaces the pair of sockets by which paho wakes its network thread. A packet is queued before
+        paho writes to the pair, so that the network thread sends it although that write fails.
+        """
+        try:
+            return super()._packet_queue(command, packet, mid, qos, info)
+        except OSError as error:
+            log.debug("mqtt packet queued without waking the network thread", extra={"reason": str(error)})
+            return MQTTErrorCode.MQTT_ERR_SUCCESS
+
 
 def make_client(settings: MqttSettings, client_id: str, will: LastWill | None, first_id: int) -> SupervisedClient:
     """Return a client that is not connected yet, without callbacks.
