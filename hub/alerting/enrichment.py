@@ -1,20 +1,25 @@
-"""Enrich an alert before it is dispatched: recurrence, episodes of nearby sensors, severity.
+"""Enrich alerts before they are dispatched: recurrence, episodes of nearby sensors, severity.
+
+What several alerts need is read once for all of them.
 
 A candidate network that runs in the shadow adds its match probability; nothing else uses that.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
 from hub.alerting.recurrence import RecurrenceService
 from hub.alerting.shadow import ShadowModel
 from hub.domain.alert_rule import AlertRule
-from hub.domain.episodes import overlapping_elsewhere
+from hub.domain.episodes import Episode, overlapping_elsewhere
 from hub.domain.recurrence.analysis import RecurrenceSummary
 from hub.domain.sensor_map import SensorMap
 from hub.store.episodes import EpisodeStore
 from shared.messages.alert import AlertMessage, ForecastWindow, Recurrence, Severity
 
+AFTER: Final = timedelta(seconds=1)
+"""How long after its capture an alert's own episode counts among those known by then."""
 _LOOKED_BACK: Final = timedelta(days=1)
 _EPISODES: Final = 200
 """Most episodes of a nearby sensor that are read."""
@@ -25,7 +30,7 @@ class AlertEnricher:
 
     Args:
         episode_store: where episodes are.
-        patterns: returns the recurrence of a category at a place.
+        patterns: returns recurrences of categories at places.
         places: which sensors are near each other.
         rule: for the gap between what is simultaneous.
         urgent_above_ambient_db: level over the ambient level from which a recurring alert is `urgent`.
@@ -49,22 +54,28 @@ class AlertEnricher:
         self._urgent_above_ambient_db = urgent_above_ambient_db
         self._shadow = shadow
 
-    def enrich(self, alert: AlertMessage) -> AlertMessage:
-        """Return the alert with its recurrence, its linked episodes and its severity.
+    def enrich(self, alerts: Sequence[AlertMessage]) -> list[AlertMessage]:
+        """Return the alerts with their recurrence, their linked episodes and their severity.
 
         Raises:
             UnavailableError: the store is away.
         """
-        if not alert.categories:
-            return alert
-        place, category = f"{alert.site}/{alert.sensor}", alert.categories[0]
-        now = alert.captured_at + timedelta(seconds=1)
-        pattern = self._patterns.pattern(place, category, now)
+        known = [alert for alert in alerts if alert.categories]
+        asked = [(_place(alert), alert.categories[0], alert.captured_at + AFTER) for alert in known]
+        patterns = iter(self._patterns.patterns(asked))
+        episodes = self._episode_store.present([alert.episode for alert in known])
+        return [
+            self._enriched(alert, next(patterns), episodes.get(alert.episode)) if alert.categories else alert
+            for alert in alerts
+        ]
+
+    def _enriched(self, alert: AlertMessage, pattern: RecurrenceSummary, episode: Episode | None) -> AlertMessage:
+        place = _place(alert)
         elsewhere = sorted({f"{m.site}/{m.sensor}" for m in alert.matches} - {place})
         return alert.model_copy(
             update={
-                "recurrence": recurrence_message(pattern, category, elsewhere, alert.captured_at),
-                "linked": self._linked(alert, place),
+                "recurrence": recurrence_message(pattern, alert.categories[0], elsewhere, alert.captured_at),
+                "linked": [] if episode is None else self._linked(alert, place, episode),
                 "shadow_probability": self._shadow and self._shadow.match_probability(alert),
                 "severity": self.severity(alert),
             }
@@ -80,11 +91,8 @@ class AlertEnricher:
         far = (alert.above_ambient_db or 0.0) >= self._urgent_above_ambient_db
         return "urgent" if alert.severity != "notice" and far else alert.severity
 
-    def _linked(self, alert: AlertMessage, place: str) -> list[str]:
+    def _linked(self, alert: AlertMessage, place: str, episode: Episode) -> list[str]:
         """Return simultaneous episodes of nearby sensors."""
-        episode = self._episode_store.episode(alert.episode)
-        if episode is None:
-            return []
         since_ms = round((alert.captured_at - _LOOKED_BACK).timestamp() * 1000)
         linked = []
         for other in self._places.neighbours(place):
@@ -97,6 +105,10 @@ class AlertEnricher:
             )
             linked += [found.id for found in overlapping_elsewhere(episode, theirs, self._rule.gap_ms)]
         return linked
+
+
+def _place(alert: AlertMessage) -> str:
+    return f"{alert.site}/{alert.sensor}"
 
 
 def recurrence_message(

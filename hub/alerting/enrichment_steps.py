@@ -1,5 +1,6 @@
-"""Enrich an alert before it is dispatched, in two steps: recurrence and severity, then its source."""
+"""Enrich alerts before they are dispatched, in two steps: recurrence and severity, then their source."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hub.alerting.enrichment import AlertEnricher
@@ -19,10 +20,10 @@ class EnrichmentSteps:
     enricher: AlertEnricher
     sources: SourceEnricher
 
-    def enrich(self, alert: AlertMessage) -> AlertMessage:
-        """Return the alert with all that the hub knows about it; the same for a repeated call.
+    def enrich(self, alerts: Sequence[AlertMessage]) -> list[AlertMessage]:
+        """Return the alerts with all that the hub knows about them; the same for a repeated call.
 
         Raises:
             UnavailableError: Redis does not answer.
         """
-        return self.sources.enrich(self.enricher.enrich(alert))
+        return self.sources.enrich(self.enricher.enrich(alerts))

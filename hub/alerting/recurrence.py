@@ -1,10 +1,15 @@
 """The recurrence of a category at a place, computed from its stored episodes."""
 
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from types import MappingProxyType
 from typing import Final
 from zoneinfo import ZoneInfo
+
+import numpy as np
+import numpy.typing as npt
 
 from hub.domain.alert_state import RecurrenceKey
 from hub.domain.episodes import Episode
@@ -114,21 +119,82 @@ class RecurrenceService:
         Raises:
             UnavailableError: the store is away.
         """
-        since_ms, now_ms = to_ms(now - self._history), to_ms(now)
-        hours = self._episode_store.active_hours(place, since_ms, now_ms)
-        spans = [Interval(e.opened_ms, e.last_ms) for e in reversed(self._episodes(place, category, now))]
-        return summarise(spans, hours, now, self._places.timezone, self._pause_ms)
+        return self.patterns([(place, category, now)])[0]
+
+    def patterns(self, asked: Sequence[tuple[str, str, datetime]]) -> list[RecurrenceSummary]:
+        """Return `pattern` of several places, categories and times; what they share is read once.
+
+        Raises:
+            UnavailableError: the store is away.
+        """
+        times: dict[tuple[str, str], list[datetime]] = defaultdict(list)
+        for place, category, now in asked:
+            times[place, category].append(now)
+        hours = ActiveHours(self._episode_store, [now for _, _, now in asked], self._history)
+        spans = {
+            (place, category): spans_of(self._episodes(place, category, max(nows), min(nows)))
+            for (place, category), nows in times.items()
+        }
+        return [
+            summarise(
+                known_by(spans[place, category], now, self._history),
+                hours.of(place, now),
+                now,
+                self._places.timezone,
+                self._pause_ms,
+            )
+            for place, category, now in asked
+        ]
 
     def days(self, place: str, category: str, now: datetime) -> dict[date, float]:
         """Return the hours of each local day, in (0, 24], in which a category was detected at a place."""
-        spans = [Interval(e.opened_ms, e.last_ms) for e in self._episodes(place, category, now)]
-        return hours_by_day(spans, self._places.timezone)
+        return hours_by_day(spans_of(self._episodes(place, category, now, now)), self._places.timezone)
 
-    def _episodes(self, place: str, category: str, now: datetime) -> Sequence[Episode]:
-        since_ms = to_ms(now - self._history)
+    def _episodes(self, place: str, category: str, latest: datetime, earliest: datetime) -> Sequence[Episode]:
+        since_ms = to_ms(earliest - self._history)
         return self._episode_store.episodes(
-            limit=MAX_EPISODES, before_ms=to_ms(now) + 1, since_ms=since_ms, place=place, category=category
+            limit=MAX_EPISODES, before_ms=to_ms(latest) + 1, since_ms=since_ms, place=place, category=category
         )
+
+
+class ActiveHours:
+    """Hours in which sensors were online, each sensor's read once.
+
+    Args:
+        episode_store: where they are.
+        times: for which hours are asked.
+        history: how far back they are looked at.
+    """
+
+    def __init__(self, episode_store: EpisodeStore, times: Sequence[datetime], history: timedelta) -> None:
+        self._episode_store = episode_store
+        self._history = history
+        self._range_ms = (to_ms(min(times) - history), to_ms(max(times))) if times else (0, 0)
+        self._read: dict[str, npt.NDArray[np.int64]] = {}
+
+    def of(self, place: str, now: datetime) -> npt.NDArray[np.int64]:
+        """Return the hours since 1970 UTC up to one of the times: int64 [n], rising.
+
+        Raises:
+            UnavailableError: the store is away.
+        """
+        if place not in self._read:
+            self._read[place] = self._episode_store.active_hours(place, *self._range_ms)
+        hours = self._read[place]
+        since, until = to_ms(now - self._history) // _HOUR_MS, to_ms(now) // _HOUR_MS
+        return hours[np.searchsorted(hours, since) : np.searchsorted(hours, until, "right")]
+
+
+def spans_of(episodes: Sequence[Episode]) -> list[Interval]:
+    """Return when episodes, the newest first, were: the oldest first."""
+    return [Interval(episode.opened_ms, episode.last_ms) for episode in reversed(episodes)]
+
+
+def known_by(spans: Sequence[Interval], now: datetime, history: timedelta) -> Sequence[Interval]:
+    """Return those of some spans, the oldest first, that opened by a time and not before the history."""
+    since_ms, now_ms = to_ms(now - history), to_ms(now)
+    start = bisect_left(spans, since_ms, key=lambda span: span.opened_ms)
+    return spans[start : bisect_right(spans, now_ms, key=lambda span: span.opened_ms)]
 
 
 def hours_by_day(spans: Iterable[Interval], zone: ZoneInfo) -> dict[date, float]:

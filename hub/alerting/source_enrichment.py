@@ -1,15 +1,14 @@
 """Adds to alerts which source they are about: how often it was detected, since when, how regularly, and when next."""
 
-from datetime import timedelta
-from typing import Final
+from collections.abc import Sequence
 
-from hub.alerting.enrichment import window_message
+from hub.alerting.enrichment import AFTER, window_message
 from hub.alerting.source_filing import SourceFiler
 from hub.alerting.source_recurrence import SourceHistories
+from hub.domain.recurrence.analysis import RecurrenceSummary
+from hub.domain.sources import Member
 from hub.store.sources import SourceStore
 from shared.messages.alert import AlertMessage, SourceMessage
-
-_AFTER: Final = timedelta(seconds=1)
 
 
 class SourceEnricher:
@@ -18,7 +17,7 @@ class SourceEnricher:
     Args:
         filer: finds the source.
         store: of sources.
-        histories: returns how often a source was detected.
+        histories: returns how often sources were detected.
     """
 
     def __init__(self, filer: SourceFiler, store: SourceStore, histories: SourceHistories) -> None:
@@ -26,30 +25,37 @@ class SourceEnricher:
         self._store = store
         self._histories = histories
 
-    def enrich(self, alert: AlertMessage) -> AlertMessage:
-        """Return the alert with the source of its episode; as it is if the episode is of none.
+    def enrich(self, alerts: Sequence[AlertMessage]) -> list[AlertMessage]:
+        """Return the alerts with the sources of their episodes; as they are if an episode is of none.
 
         Raises:
             UnavailableError: the store is away.
         """
-        if not alert.episode:
-            return alert
-        self._filer.catch_up(alert.episode)
-        episode = self._store.episode(alert.episode)
-        member = None if episode is None else self._store.members([episode.id]).get(episode.id)
-        if member is None:
-            return alert
-        found = self._histories.pattern(member.source, alert.captured_at + _AFTER)
-        if not found.times or found.first_at is None:
-            return alert
-        source = SourceMessage(
-            id=member.source,
-            new=found.times == 1,
-            probability=min(1.0, max(0.0, member.probability)),
-            times=found.times,
-            days=found.days,
-            since=found.first_at,
-            regularity=found.regularity,
-            next=window_message(found),
-        )
-        return alert.model_copy(update={"source": source})
+        names = sorted({alert.episode for alert in alerts if alert.episode})
+        self._filer.catch_up(names)
+        episodes = self._store.present(names)
+        members = self._store.members({episode.id for episode in episodes.values()})
+        filed = {name: members[episode.id] for name, episode in episodes.items() if episode.id in members}
+        known = [alert for alert in alerts if alert.episode in filed]
+        asked = [(filed[alert.episode].source, alert.captured_at + AFTER) for alert in known]
+        patterns = iter(self._histories.patterns(asked))
+        return [
+            _with_source(alert, filed[alert.episode], next(patterns)) if alert.episode in filed else alert
+            for alert in alerts
+        ]
+
+
+def _with_source(alert: AlertMessage, member: Member, found: RecurrenceSummary) -> AlertMessage:
+    if not found.times or found.first_at is None:
+        return alert
+    source = SourceMessage(
+        id=member.source,
+        new=found.times == 1,
+        probability=min(1.0, max(0.0, member.probability)),
+        times=found.times,
+        days=found.days,
+        since=found.first_at,
+        regularity=found.regularity,
+        next=window_message(found),
+    )
+    return alert.model_copy(update={"source": source})

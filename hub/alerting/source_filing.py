@@ -1,8 +1,8 @@
 """Files episodes into sources, and keeps identities of different checkpoints apart.
 
 1. An episode that opened, or whose clearest clip changed, is due (`hub.store.sources`). A thread files those that are
-   due, the oldest first; before an alert is dispatched, those of its site and category are filed that are due
-   then.
+   due, the oldest first; before alerts are dispatched, those of their sites and categories are filed that
+   are due then.
 2. The identity of an episode is that of its clearest clip, by the checkpoint of the clip's feature space. An episode
    whose clip is gone, or whose feature space has no checkpoint with an identity, is of no source.
 3. Identities of two checkpoints are never compared. Where a source has those of an earlier checkpoint, they are
@@ -86,16 +86,16 @@ class SourceFiler:
         self._start = self._start + left if more else 0
         return _REST * (time.monotonic() - began_s) if more else _EVERY_S
 
-    def catch_up(self, episode: str) -> None:
-        """File an episode, if it is due, and those of its site and category among the last that are due before it.
+    def catch_up(self, episodes: Sequence[str]) -> None:
+        """File episodes that are due, and those of their sites and categories among the last due before them.
 
         Hubs with another checkpoint file those of their feature space.
 
         Raises:
             UnavailableError: the store is away; nothing is lost.
         """
-        due = self._store.due_until(episode, AT_ONCE)
-        self.file([name for name in due if _compared(name) == _compared(episode)])
+        compared = {_compared(name) for name in episodes}
+        self.file([name for name in self._store.due_until(episodes, AT_ONCE) if _compared(name) in compared])
 
     def file(self, names: Sequence[str]) -> int:
         """File episodes, or forget what they were filed as if they are no more.

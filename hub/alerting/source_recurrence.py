@@ -1,5 +1,6 @@
 """Recurrence of a source: its occurrences, put into a pattern."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from functools import reduce
@@ -7,11 +8,11 @@ from functools import reduce
 import numpy as np
 import numpy.typing as npt
 
-from hub.alerting.recurrence import LONGEST_DAYS, MAX_EPISODES, hours_by_day
+from hub.alerting.recurrence import LONGEST_DAYS, MAX_EPISODES, ActiveHours, hours_by_day, spans_of
 from hub.domain.episodes import Episode
 from hub.domain.records import to_ms
 from hub.domain.recurrence.analysis import RecurrenceSummary, summarise
-from hub.domain.recurrence.history import Interval, merged
+from hub.domain.recurrence.history import merged
 from hub.domain.sensor_map import SensorMap
 from hub.store.episodes import EpisodeStore
 from hub.store.sources import SourceStore
@@ -44,9 +45,7 @@ class SourceHistories:
         Raises:
             UnavailableError: the store is away.
         """
-        return self._store.episodes(
-            source, limit=MAX_EPISODES, before_ms=to_ms(now) + 1, since_ms=to_ms(now - self._history)
-        )
+        return self._episodes(source, now, now)
 
     def pattern(self, source: str, now: datetime) -> RecurrenceSummary:
         """Return how often, when and how regularly a source is detected, and when it is likely next.
@@ -58,7 +57,20 @@ class SourceHistories:
         Raises:
             UnavailableError: the store is away.
         """
-        return self.pattern_of(self.episodes(source, now), now)
+        return self.patterns([(source, now)])[0]
+
+    def patterns(self, asked: Sequence[tuple[str, datetime]]) -> list[RecurrenceSummary]:
+        """Return `pattern` of several sources and times; what they share is read once.
+
+        Raises:
+            UnavailableError: the store is away.
+        """
+        times: dict[str, list[datetime]] = defaultdict(list)
+        for source, now in asked:
+            times[source].append(now)
+        episodes = {source: self._episodes(source, max(nows), min(nows)) for source, nows in times.items()}
+        hours = ActiveHours(self._episode_store, [now for _, now in asked], self._history)
+        return [self._summary(self._known_by(episodes[source], now), now, hours) for source, now in asked]
 
     def pattern_of(self, episodes: Sequence[Episode], now: datetime) -> RecurrenceSummary:
         """Return the recurrence of some episodes; hours in which none of their sensors was online are unknown.
@@ -66,16 +78,21 @@ class SourceHistories:
         Raises:
             UnavailableError: the store is away.
         """
+        return self._summary(episodes, now, ActiveHours(self._episode_store, [now], self._history))
+
+    def _episodes(self, source: str, latest: datetime, earliest: datetime) -> list[Episode]:
+        since_ms = to_ms(earliest - self._history)
+        return self._store.episodes(source, limit=MAX_EPISODES, before_ms=to_ms(latest) + 1, since_ms=since_ms)
+
+    def _known_by(self, episodes: Sequence[Episode], now: datetime) -> list[Episode]:
         since_ms, now_ms = to_ms(now - self._history), to_ms(now)
-        places = sorted({episode.place for episode in episodes})
-        hours = [self._episode_store.active_hours(place, since_ms, now_ms) for place in places]
-        active: npt.NDArray[np.int64] = reduce(np.union1d, hours, np.empty(0, dtype=np.int64))
-        return summarise(merged(_spans(episodes), self._pause_ms), active, now, self._zone)
+        return [episode for episode in episodes if since_ms <= episode.opened_ms <= now_ms]
+
+    def _summary(self, episodes: Sequence[Episode], now: datetime, hours: ActiveHours) -> RecurrenceSummary:
+        online = [hours.of(place, now) for place in sorted({episode.place for episode in episodes})]
+        active: npt.NDArray[np.int64] = reduce(np.union1d, online, np.empty(0, dtype=np.int64))
+        return summarise(merged(spans_of(episodes), self._pause_ms), active, now, self._zone)
 
     def days_of(self, episodes: Sequence[Episode]) -> dict[date, float]:
         """Return the hours of each local day, in [0, 24], with some episodes."""
-        return hours_by_day(merged(_spans(episodes), 0), self._zone)
-
-
-def _spans(episodes: Sequence[Episode]) -> list[Interval]:
-    return [Interval(episode.opened_ms, episode.last_ms) for episode in episodes]
+        return hours_by_day(merged(spans_of(episodes), 0), self._zone)

@@ -112,7 +112,7 @@ class ReplayHub:
 
     def _enrich(self, alert: AlertMessage) -> None:
         started = time.perf_counter()
-        enriched = self.enricher.enrich(alert)
+        enriched = self.enricher.enrich([alert])[0]
         self.completing_ms.append(1000 * (time.perf_counter() - started))
         self.alerts.append(enriched)
         if self.verdict is not None:

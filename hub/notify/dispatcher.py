@@ -28,6 +28,10 @@ MQTT: Final = "mqtt"
 _CONSUMER_GROUP: Final = "publishers"
 _AT_ONCE: Final = 64
 _WAIT_S: Final = 0.2
+_MANY: Final = 8
+"""Alerts taken at once from which on the dispatcher rests: more are likely to come."""
+_REST: Final = 3.0
+"""Time rested, as a multiple of the time worked: further alerts gather, and intake of events goes on beside it."""
 _LEFT_OVER_EVERY_S: Final = 30.0
 
 _DISPATCH: Final = """
@@ -45,8 +49,8 @@ return 1
 class Enrichment(Protocol):
     """Enriches alerts before they are dispatched."""
 
-    def enrich(self, alert: AlertMessage) -> AlertMessage:
-        """Return the alert with recurrence, source and more; it may be called again for the same alert.
+    def enrich(self, alerts: Sequence[AlertMessage]) -> list[AlertMessage]:
+        """Return the alerts with recurrence, source and more; it may be called again for the same alert.
 
         Raises:
             UnavailableError: Redis does not answer; the dispatcher tries again.
@@ -57,9 +61,9 @@ class Enrichment(Protocol):
 class NoEnrichment:
     """Leaves alerts as the store has them."""
 
-    def enrich(self, alert: AlertMessage) -> AlertMessage:
-        """Return the alert unchanged."""
-        return alert
+    def enrich(self, alerts: Sequence[AlertMessage]) -> list[AlertMessage]:
+        """Return the alerts unchanged."""
+        return list(alerts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,16 +111,17 @@ class AlertDispatcher:
         self.worker.stop()
 
     def _work(self) -> float:
-        self.dispatch_batch(_WAIT_S)
-        return 0.0
+        entries = self._take(_WAIT_S)
+        began_s = time.monotonic()
+        self._dispatch_all(entries)
+        return _REST * (time.monotonic() - began_s) if len(entries) >= _MANY else 0.0
 
     def _claim_again(self) -> None:
         """Claim again, in the next round, the alerts that were claimed and not dispatched."""
         self._look_at = 0.0
 
-    @raises_unavailable
-    def dispatch_batch(self, wait_s: float = 0.0) -> int:
-        """Dispatch pending alerts; wait at most `wait_s` seconds for the first.
+    def dispatch_batch(self) -> int:
+        """Dispatch pending alerts.
 
         Returns:
             Number of alerts taken from the stream.
@@ -124,21 +129,31 @@ class AlertDispatcher:
         Raises:
             UnavailableError: Redis does not answer; no alert is lost.
         """
+        entries = self._take(0.0)
+        self._dispatch_all(entries)
+        return len(entries)
+
+    @raises_unavailable
+    def _take(self, wait_s: float) -> list[Entry]:
+        """Claim pending alerts; wait at most `wait_s` seconds for the first."""
         left_over = time.monotonic() >= self._look_at
         entries = self._due.take(self._hub, limit=_AT_ONCE, wait_s=wait_s, left_over=left_over)
         if left_over and len(entries) < _AT_ONCE:
             self._look_at = time.monotonic() + _LEFT_OVER_EVERY_S
-        if entries:
-            self._dispatch_all(entries)
-        return len(entries)
+        return entries
 
+    @raises_unavailable
     def _dispatch_all(self, entries: Sequence[Entry]) -> None:
+        if not entries:
+            return
         events = [fields.get(b"event", b"").decode(errors="replace") for _, fields in entries]
         rows = self._client.mget([keys.alert(event) for event in events])
+        alerts = [None if row is None else _alert_of(event, row) for event, row in zip(events, rows, strict=True)]
+        enriched = iter(self._enriched([alert for alert in alerts if alert is not None]))
         gone: list[str] = []
         with self._client.pipeline(transaction=False) as pipe:  # each script call is atomic by itself
-            for (name, _), event, row in zip(entries, events, rows, strict=True):
-                alert = None if row is None else self._enriched(event, row)
+            for (name, _), event, stored in zip(entries, events, alerts, strict=True):
+                alert = None if stored is None else next(enriched)
                 if alert is None:
                     gone.append(name)
                     continue
@@ -160,21 +175,26 @@ class AlertDispatcher:
                 self._due.done(pipe, gone)
             pipe.execute()
 
-    def _enriched(self, event: str, row: bytes) -> AlertMessage | None:
+    def _enriched(self, alerts: Sequence[AlertMessage]) -> list[AlertMessage]:
+        """Enrich alerts together; each alone if that fails, so that one alert does not change the others."""
         try:
-            alert = AlertMessage.model_validate_json(row)
-        except ValidationError as error:  # written by another version of this program; the archive keeps it
-            log.error("alert cannot be read", extra={"event": event, "faults": error.error_count()})  # noqa: TRY400
-            return None
-        try:
-            return self._enrichment.enrich(alert)
-        except InvalidError as error:
-            log.warning("alert sent without enrichment", extra={"event": event, "reason": str(error)})
+            return self._enrichment.enrich(alerts)
         except UnavailableError:
             raise
-        except Exception:  # our bug; an incomplete alert is better than none
-            log.exception("alert sent without enrichment", extra={"event": event})
-        return alert
+        except Exception as error:  # our bug, or an invalid row; an incomplete alert is better than none
+            if len(alerts) > 1:
+                return [enriched for alert in alerts for enriched in self._enriched([alert])]
+            extra = {"event": alerts[0].event, "reason": f"{type(error).__name__}: {error}"}
+            log.warning("alert sent without enrichment", extra=extra, exc_info=not isinstance(error, InvalidError))
+        return list(alerts)
+
+
+def _alert_of(event: str, row: bytes) -> AlertMessage | None:
+    try:
+        return AlertMessage.model_validate_json(row)
+    except ValidationError as error:  # written by another version of this program; the archive keeps it
+        log.error("alert cannot be read", extra={"event": event, "faults": error.error_count()})  # noqa: TRY400
+        return None
 
 
 def unpublished_alert_count(client: Any) -> int:  # noqa: ANN401

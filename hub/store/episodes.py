@@ -108,6 +108,13 @@ class EpisodeStore:
         }
         return {name: row for name, row in read.items() if row is not None}
 
+    def present(self, names: Sequence[str]) -> dict[str, Episode]:
+        """Return episodes by id, or those that they became a part of; those that were removed are missing."""
+        found: dict[str, Episode | None] = {
+            name: self.episode(now) if isinstance(now, str) else now for name, now in self.standing(names).items()
+        }
+        return {name: episode for name, episode in found.items() if episode is not None}
+
     def _episodes(self, ids: Sequence[str]) -> list[Episode]:
         rows = self._redis.mget([keys.episode(name) for name in ids]) if ids else []
         read = (

@@ -85,13 +85,23 @@ class SourceStore:
         return [name.decode() for name in self._redis.zrange(keys.SOURCES_DUE, start, start + limit - 1)]
 
     @raises_unavailable
-    def due_until(self, episode: str, limit: int) -> list[str]:
-        """Episodes that are to be filed up to one of them, the last few, the oldest first; [] if that is not due."""
-        last = self._redis.zrank(keys.SOURCES_DUE, episode)
-        if last is None:
+    def due_until(self, episodes: Sequence[str], limit: int) -> list[str]:
+        """Those of some episodes that are to be filed, and the last few before them, the oldest first.
+
+        Args:
+            episodes: ids; those that are not due are left out.
+            limit: most episodes returned, unless more of `episodes` are due.
+        """
+        pipe = self._redis.pipeline(transaction=False)
+        for name in episodes:
+            pipe.zrank(keys.SOURCES_DUE, name)
+        ranked = sorted((rank, name) for rank, name in zip(pipe.execute(), episodes, strict=True) if rank is not None)
+        if not ranked:
             return []
-        found = self._redis.zrange(keys.SOURCES_DUE, max(0, last + 1 - limit), last)
-        return [name.decode() for name in found]
+        last, _ = ranked[-1]
+        start = max(0, last + 1 - limit)
+        found = self._redis.zrange(keys.SOURCES_DUE, start, last)
+        return [*(name for rank, name in ranked if rank < start), *(name.decode() for name in found)]
 
     @raises_unavailable
     def forget_due(self, episodes: Iterable[str]) -> None:
@@ -127,9 +137,9 @@ class SourceStore:
         found = self._episode_store.standing([one.decode() for one in ids])
         return [episode for episode in found.values() if isinstance(episode, Episode)]
 
-    def episode(self, name: str) -> Episode | None:
-        """Return an episode, or the one that it became a part of, as of `EpisodeStore.episode`."""
-        return self._episode_store.episode(name)
+    def present(self, episodes: Sequence[str]) -> dict[str, Episode]:
+        """Episodes, or those that they became a part of, as of `EpisodeStore.present`."""
+        return self._episode_store.present(episodes)
 
     def standing(self, episodes: Sequence[str]) -> dict[str, Episode | str]:
         """Episodes as they are now, as of `EpisodeStore.standing`."""

@@ -1,6 +1,6 @@
 """Outboxes and the dispatcher on every store: nothing is lost or sent twice, whichever program dies."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -36,9 +36,12 @@ def filled(archive: EventStore, count: int) -> Outbox:
 
 @dataclass(frozen=True)
 class Enriching:
-    """Enriches alerts by a function."""
+    """Enriches alerts, each by a function."""
 
-    enrich: Callable[[AlertMessage], AlertMessage]
+    one: Callable[[AlertMessage], AlertMessage]
+
+    def enrich(self, alerts: Sequence[AlertMessage]) -> list[AlertMessage]:
+        return [self.one(alert) for alert in alerts]
 
 
 def dispatcher(archive: EventStore, *outboxes: Outbox, hub: str = "one") -> AlertDispatcher:
@@ -181,6 +184,21 @@ def test_an_alert_that_cannot_be_completed_is_sent_as_it_is_and_never_lost(
         assert outbox.count() == 0
         assert dispatcher(archive, outbox).dispatch_batch() == 1, "a hub of the same name finds it left over"
     assert events(outbox.claim("one")) == names(1)
+
+
+def test_an_alert_that_cannot_be_completed_leaves_the_others_complete(archive: EventStore) -> None:
+    raise_alerts(archive, names(3))
+    outbox = Outbox(archive.client, "ops")
+
+    def complete(one: AlertMessage) -> AlertMessage:
+        if one.event == names(3)[1]:
+            raise ValueError("our bug")
+        return one.model_copy(update={"severity": "urgent"})
+
+    enriching = Enriching(complete)
+    AlertDispatcher(archive.client, hub="one", addresses=[Route(outbox)], enrichment=enriching).dispatch_batch()
+    severities = [message.alerts[0].severity for message in outbox.claim("one")]
+    assert severities == ["urgent", "notice", "urgent"]
 
 
 def test_of_two_hubs_that_come_to_the_same_alert_one_hands_it_on(archive: EventStore) -> None:

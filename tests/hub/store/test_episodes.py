@@ -132,7 +132,7 @@ def test_a_nearby_sensor_raises_no_second_alert_but_is_linked(
     assert third is not None
     patterns = RecurrenceService(episode_store, PLACES, 30)
     enricher = AlertEnricher(episode_store, patterns, PLACES, AlertRule(), urgent_above_ambient_db=10)
-    reported = enricher.enrich(first)
+    reported = enricher.enrich([first])[0]
     assert [name.rpartition(".")[0] for name in reported.linked] == ["demo.s2.boot.0"]
     assert reported.recurrence is not None
     assert (reported.recurrence.episodes, reported.recurrence.other_places) == (1, ["demo/s9"])
@@ -157,7 +157,7 @@ def test_an_alert_in_a_rhythm_recurs_and_is_urgent_far_above_ambient(
     enricher = AlertEnricher(
         episode_store, RecurrenceService(episode_store, PLACES, 30), PLACES, AlertRule(), urgent_above_ambient_db=10
     )
-    last = enricher.enrich(reported[-1])
+    last = enricher.enrich([reported[-1]])[0]
     assert last.recurrence is not None
     assert (last.recurrence.days, last.recurrence.regularity) == (12, "daily around 07:00")
     assert last.severity == "recurring"

@@ -137,13 +137,28 @@ def test_an_alert_waits_for_no_more_episodes_than_are_filed_at_once(
     monkeypatch.setattr("hub.alerting.source_filing.AT_ONCE", 4)
     world.receive(*(source_event(n, 0, at(0) + timedelta(hours=n)) for n in range(10)))
     due = world.store.due(0, 20)
-    world.filer.catch_up(due[7])
+    world.filer.catch_up([due[7]])
     assert world.store.due(0, 20) == [*due[:4], *due[8:]]
     assert {one.source.size for one in world.store.newest()} == {4}
-    world.filer.catch_up(due[7])
+    world.filer.catch_up([due[7]])
     assert len(world.store.due(0, 20)) == 6
     world.files()
     assert {one.source.size for one in world.store.newest()} == {10}
+
+
+def test_alerts_enriched_together_file_each_of_their_episodes(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hub.alerting.source_filing.AT_ONCE", 4)
+    world.receive(*(source_event(n, 0, at(0) + timedelta(hours=n)) for n in range(10)))
+    due = world.store.due(0, 20)
+    world.filer.catch_up([due[7], due[1]])
+    assert world.store.due(0, 20) == [due[0], due[2], due[3], *due[8:]]
+
+
+def test_alerts_enriched_together_report_what_each_alone_reports(world: World) -> None:
+    alerts = world.receive(*(source_event(n, n % 2, at(n // 2)) for n in range(16)))
+    together = world.enricher.enrich(alerts)
+    assert together == [world.enricher.enrich([alert])[0] for alert in alerts]
+    assert {alert.source.times for alert in together if alert.source is not None} >= {1, 2, 3}
 
 
 def edited(world: World, count: int, work: Callable[[Drawer], None], most: int = 200) -> set[frozenset[str]]:
@@ -281,7 +296,7 @@ def test_an_alert_reports_how_often_its_source_was_detected(world: World) -> Non
     days = [0, 1, 2, 3, 4, 7, 8]
     alerts = world.receive(*(source_event(n, 1, at(day)) for n, day in enumerate(days)))
     alerts += world.receive(source_event(100, 2, at(8, 15)))
-    reported = [world.enricher.enrich(alert).source for alert in alerts]
+    reported = [alert.source for alert in world.enricher.enrich(alerts)]
     known, new = reported[-2], reported[-1]
     assert known is not None
     assert new is not None
@@ -295,7 +310,7 @@ def test_an_alert_reports_how_often_its_source_was_detected(world: World) -> Non
 def test_what_goes_on_after_a_pause_or_at_another_sensor_is_one_time(world: World) -> None:
     world.receive(source_event(0, 1, at(0)), source_event(1, 1, at(0) + timedelta(minutes=20)))
     (alert,) = world.receive(source_event(0, 1, at(0) + timedelta(minutes=25), sensor="s2"))
-    reported = world.enricher.enrich(alert).source
+    reported = world.enricher.enrich([alert])[0].source
     assert reported is not None
     assert (reported.times, reported.new, reported.since) == (1, True, at(0))
 
@@ -303,7 +318,7 @@ def test_what_goes_on_after_a_pause_or_at_another_sensor_is_one_time(world: Worl
 def test_before_an_alert_only_what_its_source_is_compared_with_is_filed(world: World) -> None:
     world.receive(source_event(0, 1, at(0)), source_event(0, 1, at(0), site="other"))
     (alert,) = world.receive(source_event(1, 1, at(1)))
-    reported = world.enricher.enrich(alert).source
+    reported = world.enricher.enrich([alert])[0].source
     assert reported is not None
     assert reported.times == 2
     assert world.store.due(0, 10) == [f"other.s1.boot.0.{DOG}"]
@@ -314,7 +329,7 @@ def test_before_an_alert_only_what_its_source_is_compared_with_is_filed(world: W
 def test_an_alert_without_an_identity_has_no_source(archive: EventStore) -> None:
     world = World(archive, Retrieval([Scorer(replace(load(default_checkpoint(VGGISH.id)), identity=None))]))
     (alert,) = world.receive(source_event(0, 1, at(0)))
-    assert world.enricher.enrich(alert) == alert
+    assert world.enricher.enrich([alert]) == [alert]
     world.files()
     assert world.groups() == set()
     assert archive.client.zcard(keys.SOURCES_DUE) == 0
