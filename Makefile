@@ -10,7 +10,7 @@ DEMO_ARGS ?=
 UPGRADE ?= --upgrade
 UV := uv==0.13.9
 BIN := $(VENV)/bin
-EXTRAS := demo train distil test fuzz check docs dev
+EXTRAS := demo train export distil test fuzz check docs dev
 
 .PHONY: install $(EXTRAS:%=install-%) demo test test-deps test-fast chaos fuzz check docs constraints clean
 install: install-dev

@@ -147,7 +147,7 @@ def install(extra: str, venv: Path, *, choice: Choice | None, project: Path = RO
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program and return its exit code."""
     parser = argparse.ArgumentParser(prog="deploy/install.py", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("extra", help="extra: demo, train, distil, test, fuzz, check, docs or dev")
+    parser.add_argument("extra", help="extra: demo, train, export, distil, test, fuzz, check, docs or dev")
     parser.add_argument("--venv", type=Path, default=ROOT / ".venv", help="made if it is missing (default: .venv)")
     parser.add_argument("--torch-index", default="", help=f"address of a package index, or {PYPI}")
     given = parser.parse_args(arguments)

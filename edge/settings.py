@@ -95,7 +95,7 @@ class FeatureSettings(SettingsGroup):
     space: str | None = Field(
         None,
         description="send embeddings instead of audio: earwitness-small, or the manifest (.toml) of your own"
-        " backbone. The sensor sends audio if not given",
+        " backbone or of VGGish (`earwitness-hub export-edge`). The sensor sends audio if not given",
     )
     with_sound: bool = Field(default=False, description="send the audio next to the embedding")
 

@@ -19,6 +19,7 @@ from hub.cli import (
     distill,
     evaluate,
     experiments,
+    export_edge,
     feedback,
     identity,
     names,
@@ -73,6 +74,7 @@ reference.register(checkpoints)
 distill.register(app)
 app.add_typer(bench, name="bench")
 weights.register(app)
+export_edge.register(app)
 feedback.register(app)
 
 

@@ -14,7 +14,7 @@ from typing import Final
 
 from shared.backbones.manifest import BackboneManifest, read
 from shared.errors import InvalidError
-from shared.feature_space import EARWITNESS_SMALL, SHORT_NAMES, SPACES, FeatureSpace, register_space
+from shared.feature_space import EARWITNESS_SMALL, SHORT_NAMES, SPACES, VGGISH, FeatureSpace, register_space
 from shared.paths import expanded
 
 SMALL_FILE: Final = Path(__file__).parent / "earwitness-small.toml"
@@ -75,4 +75,9 @@ def manifest_path(space_id: str) -> Path:
     try:
         return _brought[space_id]
     except KeyError:
-        raise InvalidError(f"feature space {space_id!r} has no backbone: register one by its manifest") from None
+        way = (
+            "write it with `earwitness-hub export-edge`, then name the manifest (.toml)"
+            if space_id == VGGISH.id
+            else "register one by its manifest"
+        )
+        raise InvalidError(f"feature space {space_id!r} has no backbone: {way}") from None

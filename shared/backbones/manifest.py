@@ -4,15 +4,16 @@
     model = "yamnet.onnx"         # ONNX file in the same folder
     sha256 = "..."                # checksum of the ONNX file
     rate_hz = 16000               # sample rate of the input
-    window = 15600                # samples of one frame
-    hop = 15360                   # samples between the starts of two frames
+    window = 15600                # samples of one window
+    hop = 15360                   # samples between the starts of two windows
+    frames_per_window = 1         # frames that one window gives, if not one
     dimension = 1024              # values per frame
     low = 0.0                     # value of byte 0 after quantisation
     high = 4.0                    # value of byte 255
     output = "embedding"          # name of the output, if not the first
 
-The model takes windows of audio, float32 [n, window] or one at a time as [1, window] or [window], full scale = 1.0,
-and returns float32 [n, dimension].
+The model takes windows of audio, float32 [n, window] or one at a time as [1, window] or [window], full scale = 1.0.
+It returns [n * frames_per_window, dimension]: float32, or uint8 if it quantises by itself.
 """
 
 import json
@@ -38,8 +39,9 @@ class BackboneManifest(BaseModel):
         model: name of the ONNX file, in the folder of the manifest.
         sha256: checksum of the ONNX file, hexadecimal.
         rate_hz: sample rate of the input in Hz.
-        window: samples of one frame.
-        hop: samples between the starts of two frames.
+        window: samples of one window.
+        hop: samples between the starts of two windows.
+        frames_per_window: frames that the model returns for one window.
         dimension: values per frame.
         low: value of byte 0 after quantisation.
         high: value of byte 255 after quantisation.
@@ -54,6 +56,7 @@ class BackboneManifest(BaseModel):
     rate_hz: int = Field(ge=1_000, le=384_000)
     window: int = Field(ge=1)
     hop: int = Field(ge=1)
+    frames_per_window: int = Field(default=1, ge=1)
     dimension: int = Field(ge=1, le=4096)
     low: float
     high: float
@@ -71,8 +74,9 @@ class BackboneManifest(BaseModel):
 
     @property
     def frames(self) -> int:
-        """Return the number of frames in one clip: the windows that fit."""
-        return 1 + (int(CLIP_S * self.rate_hz) - self.window) // self.hop
+        """Return the number of frames in one clip: those of the windows that fit."""
+        windows = 1 + (int(CLIP_S * self.rate_hz) - self.window) // self.hop
+        return windows * self.frames_per_window
 
     @property
     def space(self) -> FeatureSpace:
@@ -96,6 +100,6 @@ def read(path: Path) -> BackboneManifest:
 
 def write(path: Path, description: BackboneManifest) -> None:
     """Write a manifest that `read` can read."""
-    fields = description.model_dump(exclude_none=True)
+    fields = description.model_dump(exclude_none=True, exclude_defaults=True)
     lines = [f"{name} = {json.dumps(value)}\n" for name, value in fields.items()]
     path.write_text("".join(lines), encoding="utf-8")

@@ -142,9 +142,9 @@ class Pca:
     def __init__(self, vectors: npt.NDArray[np.floating], means: npt.NDArray[np.floating]) -> None:
         if vectors.shape != (WIDTH, WIDTH) or means.size != WIDTH:
             raise InvalidError(f"PCA needs {WIDTH} x {WIDTH} vectors and {WIDTH} means")
-        self._vectors = vectors.astype(np.float64)
-        self._means = means.astype(np.float64).ravel()
-        if not (np.isfinite(self._vectors).all() and np.isfinite(self._means).all()):
+        self.vectors = vectors.astype(np.float64)
+        self.means = means.astype(np.float64).ravel()
+        if not (np.isfinite(self.vectors).all() and np.isfinite(self.means).all()):
             raise InvalidError("PCA parameters must be finite")
 
     def quantised(self, raw: npt.NDArray[np.floating]) -> Features:
@@ -158,7 +158,7 @@ class Pca:
 
         Source: `vggish_postprocess.py`: `((clipped + 2) * 255 / 4).astype(uint8)`, which cuts the fraction.
         """
-        projected = (raw.astype(np.float64) - self._means) @ self._vectors.T
+        projected = (raw.astype(np.float64) - self.means) @ self.vectors.T
         scaled = (np.clip(projected, VGGISH.low, VGGISH.high) - VGGISH.low) * (255.0 / (VGGISH.high - VGGISH.low))
         return scaled.astype(np.uint8)
 
@@ -176,8 +176,8 @@ class Vggish:
         self._front_end = FrontEnd()
         # Channels last makes the network a fifth faster on a CPU.
         converted = network.to(dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._network: VggishNetwork = converted.eval().requires_grad_(False)
-        self._pca = pca
+        self.network: VggishNetwork = converted.eval().requires_grad_(False)
+        self.pca = pca
         self._dtype = dtype
 
     @property
@@ -216,12 +216,12 @@ class Vggish:
         """Compute the features of several clips: uint8 [n, 10, 128], in batches of `CLIPS_AT_ONCE`."""
         blocks = [self._raw(clips[at : at + CLIPS_AT_ONCE]) for at in range(0, len(clips), CLIPS_AT_ONCE)]
         raw = np.concatenate([np.empty((0, WIDTH), np.float32), *blocks])
-        return self._pca.quantised(raw).reshape(len(clips), *VGGISH.shape)
+        return self.pca.quantised(raw).reshape(len(clips), *VGGISH.shape)
 
     def _raw(self, clips: Sequence[Sound]) -> Floats:
         patches = torch.cat([self._front_end.patches(resample_clip(*clip, RATE_HZ)) for clip in clips])
         with torch.inference_mode():
-            raw: Floats = self._network(patches.to(self._dtype)).float().numpy()
+            raw: Floats = self.network(patches.to(self._dtype)).float().numpy()
         return raw
 
 

@@ -19,21 +19,17 @@ import torch
 from hub.features.vggish.extractor import FFT, HOP, PATCH, RATE_HZ, WINDOW, FrontEnd
 from hub.training.distillation.spectrogram_bank import OFFSET
 from hub.training.distillation.student import CENTRE, LAYERS, SPREAD, WIDTH, Student
+from hub.training.onnx_graph import Graph
 from shared.backbones.manifest import BackboneManifest, read, write
 from shared.backbones.onnx_backbone import Backbone
 from shared.backbones.runtime import onnxruntime
 from shared.errors import InvalidError, UnavailableError
 from shared.feature_space import EARWITNESS_SMALL, Features, FeatureSpace
 
-Array = npt.NDArray[np.generic]
-
 SAMPLES: Final = (PATCH - 1) * HOP + FFT
 """Samples of one frame; the last 112 do not affect the result, but the transform needs them."""
 SECONDS: Final = SAMPLES / RATE_HZ
 """Length of one frame."""
-OPSET: Final = 20
-IR_VERSION: Final = 9
-"""ONNX Runtime 1.17, of 2024, knows both."""
 REACH: Final = 4.0
 """Deviations of a typical component that fit in the range."""
 _PATCHES: Final = 256
@@ -76,7 +72,7 @@ def export(
     with torch.no_grad():
         last = (student.embedding.weight.numpy() * factors[:, None], student.embedding.bias.numpy() * factors)
     graph.node("Gemm", [value, graph.half(last[0]), graph.half(last[1])], transB=1, name="embedding")
-    model = graph.model("frames", "embedding", ["frames", WIDTH])
+    model = graph.model(("sound", ["frames", SAMPLES]), ("embedding", ["frames", WIDTH]))
     return written(model, into, space)
 
 
@@ -116,7 +112,7 @@ def description_file(into: Path, space: FeatureSpace) -> Path:
     return into / f"{space.id.partition('/')[0].removesuffix('-u8')}.toml"
 
 
-def front_end(graph: "Graph") -> str:
+def front_end(graph: Graph) -> str:
     """Add YAMNet's front end, from `sound` to log-mel patches, float32 [frames, 96, 64].
 
     Returns:
@@ -131,71 +127,6 @@ def front_end(graph: "Graph") -> str:
     value = graph.node("ReduceL2", [value, graph.whole([3])], keepdims=0)
     value = graph.node("MatMul", [value, graph.single(filters.bank.numpy())])
     return graph.node("Log", [graph.node("Add", [value, graph.single(np.array([OFFSET]))])])
-
-
-class Graph:
-    """Nodes and constants in the order they are named.
-
-    Args:
-        prefix: of the names that are made up here; another one for each part of a graph.
-    """
-
-    def __init__(self, prefix: str = "") -> None:
-        self._prefix = prefix
-        self._nodes: list[onnx.NodeProto] = []
-        self._constants: list[onnx.TensorProto] = []
-
-    def node(self, kind: str, inputs: list[str], name: str | None = None, **attributes: int | list[int]) -> str:
-        """Add an operation; returns the name of what it gives."""
-        name = name or f"{self._prefix}{kind.lower()}-{len(self._nodes)}"
-        node = onnx.helper.make_node(kind, inputs, [name])
-        node.attribute.extend(onnx.helper.make_attribute(key, value) for key, value in attributes.items())
-        self._nodes.append(node)
-        return name
-
-    def whole(self, value: int | list[int]) -> str:
-        """Add whole numbers, int64; returns their name."""
-        return self._constant(np.array(value, dtype=np.int64))
-
-    def single(self, value: Array) -> str:
-        """Add numbers as float32; returns their name."""
-        return self._constant(value.astype(np.float32))
-
-    def half(self, value: Array) -> str:
-        """Store as float16, use as float32; ONNX Runtime converts once, when it loads."""
-        stored = self._constant(value.astype(np.float16))
-        return self.node("Cast", [stored], to=onnx.TensorProto.FLOAT)
-
-    def model(
-        self,
-        frames: str | int,
-        output: str,
-        shape: list[str | int],
-        kind: int = onnx.TensorProto.FLOAT,
-        *,
-        taken: tuple[str, list[int]] = ("sound", [SAMPLES]),
-    ) -> onnx.ModelProto:
-        """Return the graph from an input, float32 [frames, ...], to an output of a kind and shape, checked."""
-        name, of = taken
-        input_ = onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [frames, *of])
-        given = onnx.helper.make_tensor_value_info(output, kind, shape)
-        graph = onnx.helper.make_graph(self._nodes, "earwitness", [input_], [given], self._constants)
-        model = onnx.helper.make_model(
-            graph, opset_imports=[onnx.helper.make_opsetid("", OPSET)], producer_name="earwitness"
-        )
-        model.ir_version = IR_VERSION
-        onnx.checker.check_model(model, full_check=True)
-        return model
-
-    def append_to(self, model: onnx.ModelProto) -> None:
-        """Add these nodes to the end of another graph; names must be others than there."""
-        model.graph.node.extend(self._nodes)
-        model.graph.initializer.extend(self._constants)
-
-    def _constant(self, value: Array) -> str:
-        name = f"{self._prefix}constant-{len(self._constants)}"
-        self._constants.append(onnx.numpy_helper.from_array(value, name))
-        return name
 
 
 class PatchEmbedder:

@@ -17,8 +17,9 @@ import onnx
 
 from hub.features.vggish.extractor import BANDS, PATCH
 from hub.training.distillation import teacher_manifest
-from hub.training.distillation.onnx_export import IR_VERSION, Graph, front_end, written
+from hub.training.distillation.onnx_export import SAMPLES, front_end, written
 from hub.training.distillation.teacher_manifest import TeacherDescription
+from hub.training.onnx_graph import IR_VERSION, Graph
 from shared.errors import UnavailableError
 from shared.feature_space import FeatureSpace
 
@@ -47,7 +48,7 @@ def yamnet(into: Path) -> Path:
     core, numbers = network()
     graph = Graph()
     _quantised(graph, front_end(graph), numbers)
-    first = graph.model(1, "patch", [1, 1, PATCH, BANDS], onnx.TensorProto.UINT8)
+    first = graph.model(("sound", [1, SAMPLES]), ("patch", [1, 1, PATCH, BANDS]), onnx.TensorProto.UINT8)
     core.ir_version = IR_VERSION
     merged = onnx.compose.merge_models(first, core, io_map=[("patch", "audio")], outputs=[INNER])
     return written(merged, into, YAMNET)
@@ -68,7 +69,7 @@ def yamnet_teacher(into: Path) -> Path:
     core, numbers = network()
     graph = Graph()
     _quantised(graph, "log-mel", numbers)
-    first = graph.model(1, "patch", [1, 1, PATCH, BANDS], onnx.TensorProto.UINT8, taken=("log-mel", [PATCH, BANDS]))
+    first = graph.model(("log-mel", [1, PATCH, BANDS]), ("patch", [1, 1, PATCH, BANDS]), onnx.TensorProto.UINT8)
     core.ir_version = IR_VERSION
     merged = onnx.compose.merge_models(first, core, io_map=[("patch", "audio")], outputs=[INNER, SCORES])
     graph = Graph("last-")

@@ -1,6 +1,7 @@
 // Open sealed sound in the browser: decrypt the file that the sensor encrypted with the private key that a person
-// chooses, check that it is of this event, and play it. The key and the sound stay in this browser.
+// chooses, check that it is of this event, play it and draw its spectrogram. The key and the sound stay in this browser.
 import { Decrypter } from "./age-encryption-0.3.1.js";
+import { drawSpectrogram } from "./spectrogram.js";
 
 const ENCRYPTED = "age-encryption.org/v1\n"; // first line of a file in the age format, such as a key with a passphrase
 const ARMORED = "-----BEGIN AGE ENCRYPTED FILE-----";
@@ -91,7 +92,15 @@ const open = async (box) => {
   player.src = URL.createObjectURL(new Blob([flac], { type: "audio/flac" }));
   player.hidden = false;
   player.focus();
-  return `Opened. The sensor recorded it at ${tags.DATE}, by its own clock.`;
+  const opened = `Opened. The sensor recorded it at ${tags.DATE}, by its own clock.`;
+  const figure = box.querySelector("figure");
+  try {
+    await drawSpectrogram(figure.querySelector("canvas"), flac);
+    figure.hidden = false;
+  } catch {
+    return `${opened} This browser cannot draw its spectrogram.`;
+  }
+  return opened;
 };
 
 document.querySelectorAll("[data-sealed]").forEach((box) => {

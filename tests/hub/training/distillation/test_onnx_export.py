@@ -13,18 +13,10 @@ from torch import nn
 from torch.nn import functional
 
 from hub.features.vggish.extractor import BANDS, HOP, PATCH, RATE_HZ, FrontEnd
-from hub.training.distillation.onnx_export import (
-    IR_VERSION,
-    OPSET,
-    SAMPLES,
-    Graph,
-    export,
-    front_end,
-    scales,
-    written,
-)
+from hub.training.distillation.onnx_export import SAMPLES, export, front_end, scales, written
 from hub.training.distillation.spectrogram_bank import OFFSET
 from hub.training.distillation.student import CENTRE, LAYERS, SPREAD, WIDTH, Student
+from hub.training.onnx_graph import IR_VERSION, OPSET, Graph
 from shared.backbones.manifest import read
 from shared.errors import UnavailableError
 from shared.feature_space import EARWITNESS_SMALL, FeatureSpace
@@ -125,7 +117,7 @@ def test_rounding_the_weights_changes_no_byte_by_more_than_one(
 def test_the_front_end_in_the_graph_is_that_of_the_teacher(windows: Floats, patches: torch.Tensor) -> None:
     graph = Graph()
     name = front_end(graph)
-    made = graph.model("frames", name, ["frames", PATCH, BANDS]).SerializeToString()
+    made = graph.model(("sound", ["frames", SAMPLES]), (name, ["frames", PATCH, BANDS])).SerializeToString()
     np.testing.assert_allclose(run(made, windows), patches.numpy(), atol=2e-3)
 
 
@@ -195,7 +187,7 @@ def test_a_place_that_cannot_be_written_to_is_reported(student: Student, factors
 def test_files_are_named_after_the_feature_space(space_id: str, name: str, tmp_path: Path) -> None:
     graph = Graph()
     graph.node("ReduceMean", ["sound", graph.whole([1])], keepdims=1, name="mean")
-    model = graph.model("frames", "mean", ["frames", 1])
+    model = graph.model(("sound", ["frames", SAMPLES]), ("mean", ["frames", 1]))
     made = written(model, tmp_path, FeatureSpace(space_id, frames=10, dimension=1, low=-1.0, high=1.0))
     assert made == tmp_path / f"{name}.toml"
     assert read(made).model == f"{name}.onnx"
@@ -206,7 +198,7 @@ def test_a_graph_that_makes_no_sense_is_refused_before_it_is_written() -> None:
     graph = Graph()
     graph.node("MatMul", ["sound", graph.single(np.zeros((3, 3)))], name="product")
     with pytest.raises(onnx.shape_inference.InferenceError):
-        graph.model("frames", "product", ["frames", 3])
+        graph.model(("sound", ["frames", SAMPLES]), ("product", ["frames", 3]))
 
 
 def test_the_student_is_left_as_it_was(student: Student, factors: Floats, tmp_path: Path) -> None:

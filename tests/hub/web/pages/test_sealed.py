@@ -4,6 +4,7 @@ Two sensors record the same sound, the first one sealed, the second one in clear
 wherever the second sensor left it. After the first one, it finds nothing.
 """
 
+import base64
 import csv
 import io
 import threading
@@ -13,9 +14,11 @@ from pathlib import Path
 
 import httpx
 import numpy as np
+import numpy.typing as npt
 import pytest
 import soundfile
 from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
 from playwright.sync_api import Browser, Page, Request, Route, expect
 
 from edge.agent import Agent
@@ -228,6 +231,7 @@ def test_the_api_gives_the_ciphertext_and_names_the_keys(web: Demo, evidence: di
 def test_the_page_plays_the_sound_after_the_key_is_given(page: Page, requests: list[Request]) -> None:
     expect(page.get_by_text("so the hub has no spectrogram of it")).to_be_visible()
     expect(page.locator("audio")).to_be_hidden()
+    expect(page.locator("canvas")).to_be_hidden()
     choose(page, KEYS)
     expect(page.get_by_text("Opened. The sensor recorded it at")).to_be_visible()
     player = page.locator("audio")
@@ -240,6 +244,25 @@ def test_the_page_plays_the_sound_after_the_key_is_given(page: Page, requests: l
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     found = Axe().run(page).response["violations"]
     assert [one["id"] for one in found if one["impact"] in {"serious", "critical"}] == []
+
+
+def test_the_page_draws_the_opened_sound_as_the_hub_draws_sound_in_clear(
+    page: Page, web: Demo, evidence: dict[str, Evidence]
+) -> None:
+    choose(page, KEYS)
+    canvas = page.get_by_role("img", name="Spectrogram: clip of sealing/sealed")
+    expect(canvas).to_be_visible()
+    by_browser = pixels(base64.b64decode(canvas.evaluate("c => c.toDataURL()").partition(",")[2]))
+    by_hub = pixels(httpx.get(f"{web.url}/api/v1/events/{evidence['clear'].event}/spectrogram.png").content)
+    assert by_browser.shape == by_hub.shape == (192, 800, 3)
+    assert np.abs(by_browser - by_hub).mean() < 6
+    for mirrored in (by_browser[::-1], by_browser[:, ::-1]):
+        assert np.abs(mirrored - by_hub).mean() > 18
+
+
+def pixels(png: bytes) -> npt.NDArray[np.int_]:
+    """Colours of a picture, [height, width, 3]."""
+    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"), dtype=int)
 
 
 def test_a_key_with_a_passphrase_opens_the_sound_after_it_is_entered(page: Page) -> None:
