@@ -1,4 +1,4 @@
-"""Limits of class 1 and class 2 in dB. Sources: IEC 61672-1:2013 and IEC 61260-1:2014; the tables are named below."""
+"""Limits of class 1 and class 2 in dB. Sources: IEC 61672-1:2013, IEC 61260-1:2014; the tables are below."""
 
 import math
 from typing import Final, NamedTuple
@@ -28,6 +28,15 @@ class Burst(NamedTuple):
     duration_s: float
     class_1: Tolerance
     class_2: Tolerance
+
+
+class CrestFactor(NamedTuple):
+    """A crest factor, the cycles of each burst that has it, and the limits of type 1 and 2 of IEC 60651."""
+
+    factor: int
+    cycles: int
+    type_1: Tolerance | None
+    type_2: Tolerance | None
 
 
 def _both(value: float) -> Tolerance:
@@ -96,8 +105,19 @@ PEAKS: Final = (
     ("negative half cycle", 500.0, 2.4, _both(1.0), _both(2.0)),
 )
 """Signal, frequency in Hz, LCpeak above LC of the steady tone in dB, limits. Source: IEC 61672-1:2013, table 5."""
-CREST_FACTORS: Final = ((3.0, _both(0.5), _both(1.0)), (5.0, _both(1.0), _both(1.5)), (10.0, _both(1.5), _both(2.0)))
-"""Crest factor of bursts of 2 kHz, limits of LAeq. Source: IEC 60651:1979, 9.4.2; IEC 61672-1 has no such table."""
+CREST_FACTORS: Final = (
+    CrestFactor(3, 11, _both(0.5), _both(1.0)),
+    CrestFactor(5, 4, None, _both(1.0)),
+    CrestFactor(10, 1, None, None),
+)
+"""Limits of the level of a burst train minus that of a steady tone of the same power. None: no published source.
+
+Sources: signal and limits of crest factor 3: NPL procedure for the verification of sound level meters to BS 7580,
+14.3. Limits of type 2: certificate of a type 2 meter by IEC 60651:2001, 9.4.2 (Larson Davis LxT2, 2018).
+"""
+CREST_HZ: Final = 2_000.0
+CREST_PERIOD_S: Final = 0.025
+"""The bursts begin 40 times a second."""
 EFFECTIVE_BANDWIDTH: Final = (_both(0.4), _both(0.6))
 """Limits of the effective bandwidth deviation. Source: IEC 61260-1:2014, 5.12."""
 

@@ -120,11 +120,16 @@ def raises_unavailable(method: Callable[Concatenate[S, P], R]) -> Callable[Conca
         try:
             return method(self, *args, **kwargs)
         except redis.RedisError as error:
-            if isinstance(error, fault.ResponseError) and _DAMAGED in str(error):
+            if is_damage(error):
                 raise
             raise meaning(error) from error
 
     return call
+
+
+def is_damage(error: redis.RedisError) -> bool:
+    """Return whether a key holds something else than the hub writes there."""
+    return isinstance(error, fault.ResponseError) and _DAMAGED in str(error)
 
 
 def meaning(error: redis.RedisError, who: str = "the store") -> UnavailableError:

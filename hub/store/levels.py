@@ -34,7 +34,7 @@ from hub.domain.level_rows import (
 )
 from hub.domain.records import to_ms
 from hub.store import keys
-from hub.store.client import raises_unavailable
+from hub.store.client import is_damage, raises_unavailable
 from hub.store.rows import Rows
 from shared.level_series import LEVELS, LevelSeries
 
@@ -159,31 +159,54 @@ class LevelStore:
             seconds_before_s: the time, in seconds since 1970 UTC.
             statistics_before_s: statistics of days that ended before this time are removed.
 
+        What cannot be read is left out and counted, and stays until somebody removes it.
+
         Returns:
             The number of removed hours.
 
         Raises:
             UnavailableError: the store does not answer or is full; the removals before that are final.
         """
-        removed = 0
-        while due := self._due(keys.LEVEL_HOURS, seconds_before_s - HOUR_S):
-            for place, hour in due:
-                self._settle(place, hour, keep=hour * HOUR_S >= statistics_before_s - DAY_S)
-            removed += len(due)
-        while due := self._due(keys.LEVEL_DAYS, statistics_before_s - DAY_S):
-            self._remove_days(due)
+        if self._due(keys.LEVEL_DAYS, statistics_before_s, 0) is None:
+            return 0  # the statistics that are written now could never be removed
+        left = removed = 0
+        while due := self._due(keys.LEVEL_HOURS, seconds_before_s - HOUR_S, left):
+            hours = [one for one in due if one is not None]
+            settled = sum(self._settled(*one, keep=one[1] * HOUR_S >= statistics_before_s - DAY_S) for one in hours)
+            removed += settled
+            left += len(due) - settled
+        left = 0
+        while due := self._due(keys.LEVEL_DAYS, statistics_before_s - DAY_S, left):
+            self._remove_days([one for one in due if one is not None])
+            left += due.count(None)
         return removed
 
     @raises_unavailable
-    def _due(self, index: str, until_s: int) -> list[tuple[str, int]]:
-        """Return the place and number of the oldest hours or days of an index that began at most at a time."""
-        found = self._redis.zrangebyscore(index, "-inf", until_s, start=0, num=_AT_ONCE)
-        names = (member.decode().rpartition(":") for member in found)
-        return [(place, int(number)) for place, _, number in names]
+    def _due(self, index: str, until_s: int, left: int) -> list[tuple[str, int] | None] | None:
+        """Return place and number of the oldest hours or days of an index that began at most at a time.
+
+        The first `left` of them are passed over. A name that cannot be read is None, and so is a damaged index.
+        """
+        try:
+            found = self._redis.zrangebyscore(index, "-inf", until_s, start=left, num=_AT_ONCE)
+        except redis.ResponseError as error:
+            if not is_damage(error):
+                raise
+            self._rows.leave_out("level index", index, error)
+            return None
+        return [self._rows.read("level index", repr(member), _named, member) for member in found]
+
+    def _settled(self, place: str, hour: int, *, keep: bool) -> bool:
+        """Settle an hour; return whether that was possible."""
+        try:
+            return self._settle(place, hour, keep=keep)
+        except redis.ResponseError as error:  # another kind of key
+            self._rows.leave_out("levels", f"{place}:{hour}", error)
+            return False
 
     @raises_unavailable
-    def _settle(self, place: str, hour: int, *, keep: bool) -> None:
-        """Write the statistics of an hour, and remove its seconds unless a series came meanwhile."""
+    def _settle(self, place: str, hour: int, *, keep: bool) -> bool:
+        """Write the statistics of an hour, and remove its seconds; return False if a series came meanwhile."""
         row, (day, offset) = keys.level_seconds(place, hour), _at(hour)
         with self._redis.pipeline(transaction=True) as pipe:
             pipe.watch(row)
@@ -198,7 +221,8 @@ class LevelStore:
             try:
                 pipe.execute()
             except redis.WatchError:  # the next removal includes that series
-                return
+                return False
+        return True
 
     @raises_unavailable
     def _remove_days(self, days: Sequence[tuple[str, int]]) -> None:
@@ -220,14 +244,19 @@ class LevelStore:
         pipe = self._redis.pipeline(transaction=False)
         for hour in hours:
             self._stored(pipe, place, hour)
-        read = zip(hours, seconds, pipe.execute(), strict=True)
+        read = zip(hours, seconds, pipe.execute(raise_on_error=False), strict=True)
         return [self._block(place, hour, raw, written) for hour, raw, written in read]
 
     def _stored(self, client: Any, place: str, hour: int) -> Any:  # noqa: ANN401 - the client is untyped
         day, offset = _at(hour)
         return client.getrange(keys.level_statistics(place, day), offset, offset + _BLOCK_BYTES - 1)
 
-    def _block(self, place: str, hour: int, seconds: bytes | None, written: bytes) -> Codes:
+    def _block(self, place: str, hour: int, seconds: bytes | None, written: bytes | redis.ResponseError) -> Codes:
+        if isinstance(written, redis.ResponseError):
+            if not is_damage(written):
+                raise written
+            self._rows.leave_out("level statistics", f"{place}:{hour}", written)
+            written = b""
         make = partial(unpacked, rows=_BLOCK[0], columns=_BLOCK[1])
         stored = self._rows.read("level statistics", f"{place}:{hour}", make, written)
         block = make(None) if stored is None else stored
@@ -237,6 +266,12 @@ class LevelStore:
         make = partial(unpacked, rows=HOUR_S, columns=len(LEVELS))
         codes = self._rows.read("levels", f"{place}:{hour}", make, raw and raw[:_HOUR_BYTES])
         return make(None) if codes is None else codes
+
+
+def _named(member: bytes) -> tuple[str, int]:
+    """Return the place and number in a member of an index."""
+    place, _, number = member.decode().rpartition(":")
+    return place, int(number)
 
 
 def _runs(series: LevelSeries) -> Iterator[tuple[int, Codes]]:

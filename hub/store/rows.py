@@ -55,7 +55,7 @@ class Rows:
         try:
             return make(row)
         except UNREADABLE as error:
-            self._leave_out(kind, key, error)
+            self.leave_out(kind, key, error)
             return None
 
     @property
@@ -63,7 +63,14 @@ class Rows:
         """Number of rows of each kind that could not be read."""
         return dict(self._left_out)
 
-    def _leave_out(self, kind: str, key: str, error: Exception) -> None:
+    def leave_out(self, kind: str, key: str, error: Exception) -> None:
+        """Log and count, once, a row that cannot be read.
+
+        Args:
+            kind: what the row is, such as "event".
+            key: which one it is.
+            error: why it cannot be read.
+        """
         if (kind, key) in self._known:
             return
         if len(self._known) < _REMEMBERED:

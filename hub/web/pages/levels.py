@@ -13,6 +13,8 @@ from shared.errors import InvalidError
 
 _MINUTE_S = 60
 _YEARS = (1970, 9998)
+_HOURS = range(3, 24, 3)
+"""Hours with a line in the chart."""
 
 
 def routes(shell: PageRenderer) -> APIRouter:
@@ -45,9 +47,7 @@ def routes(shell: PageRenderer) -> APIRouter:
             names=dict(zip(DRAWN, ("LAeq", "LAFmax"), strict=True)),
             unit=table.unit,
             left_out=table.left_out,
-            hours=[
-                (hour, int((_midnight(shell, shown, hour) - begin).total_seconds()) // 60) for hour in (6, 12, 18)
-            ],
+            hours=[(hour, int((_midnight(shell, shown, hour) - begin).total_seconds()) // 60) for hour in _HOURS],
             since=begin.isoformat().replace("+00:00", "Z"),
             until=end.isoformat().replace("+00:00", "Z"),
         )

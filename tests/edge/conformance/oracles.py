@@ -15,6 +15,7 @@ the recording at four times its rate, without their own decimation and without r
 
 import importlib
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,12 +123,18 @@ ORACLES: Final[Mapping[str, Oracle]] = {"phonometry": phonometry, "acoustics": a
 
 
 def _import_acoustics() -> ModuleType:
-    """Import python-acoustics 0.2.6; it names a function that SciPy 1.17 removed and that its filters do not use."""
+    """Import python-acoustics 0.2.6; it names a function that SciPy 1.17 removed and that its filters do not use.
+
+    It warns of its own escape sequences and of its colour scales for matplotlib. None of them is used here.
+    """
     if not hasattr(scipy.special, "sph_harm"):
         scipy.special.sph_harm = None
-    for part in ("signal", "standards.iec_61672_1_2013"):
-        importlib.import_module(f"acoustics.{part}")
-    return importlib.import_module("acoustics")
+    with warnings.catch_warnings():
+        for category in (DeprecationWarning, PendingDeprecationWarning):
+            warnings.simplefilter("ignore", category)
+        for part in ("signal", "standards.iec_61672_1_2013"):
+            importlib.import_module(f"acoustics.{part}")
+        return importlib.import_module("acoustics")
 
 
 def _centres(rate_hz: int) -> list[float]:

@@ -126,6 +126,30 @@ def test_a_damaged_row_is_left_out_and_counted(levels: LevelStore, archive: Even
     assert levels.expire(NOON_S + 7_200, NEVER_S) == 2
 
 
+@pytest.mark.parametrize("damaged", ["seconds", "statistics", "index", "name"])
+def test_a_damaged_key_is_passed_over_and_counted_when_old_levels_are_removed(
+    levels: LevelStore, archive: EventStore, damaged: str
+) -> None:
+    hour, other = NOON_S // 3_600, replace(series(60.0), sensor="street-2")
+    levels.add_many([series(60.0), other, series(60.0, at=NOON + timedelta(hours=1))], NOON)
+    wrong = {
+        "seconds": keys.level_seconds(PLACE, hour),
+        "statistics": keys.level_statistics("demo/street-2", NOON_S // DAY_S),
+        "index": keys.LEVEL_DAYS,
+    }
+    if damaged == "name":
+        archive.client.zadd(keys.LEVEL_HOURS, {b"\xff": 0, "demo/street-1:odd": 1})
+    else:
+        archive.client.delete(wrong[damaged])
+        archive.client.sadd(wrong[damaged], "something else")
+    for _ in range(2):
+        removed = levels.expire(NOON_S + 2 * 3_600, NEVER_S)
+        assert removed in {0, {"seconds": 2, "statistics": 2, "index": 0, "name": 3}[damaged]}
+        assert archive.rows.left_out == {"seconds": {"levels": 1}, "statistics": {"levels": 1}}.get(
+            damaged, {"level index": 1 if damaged == "index" else 2}
+        )
+
+
 def test_a_sensor_that_sends_levels_only_is_known_and_not_silent(levels: LevelStore, archive: EventStore) -> None:
     levels.add_many([series(60.0)], NOON)
     (sensor,) = archive.sensors.all()
