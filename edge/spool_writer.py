@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from threading import Event as Flag
 from typing import Final
 
@@ -22,24 +23,34 @@ AHEAD_S: Final = 2.0
 """Seconds by which the end of a replay's level series may be ahead of the clock."""
 
 
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where a run puts its messages.
+
+    Attributes:
+        spool: takes the messages.
+        spooled: callback after every message that was put in the spool, on the thread of the capture.
+    """
+
+    spool: Spool
+    spooled: Callable[[], None]
+
+
 class SpoolWriter:
     """The way of one run's messages to the spool.
 
     Args:
-        spool: destination of the messages.
+        destination: where messages are put.
         tally: counters of the run.
         budget: bytes that level series may take.
-        spooled: callback after every message that was put in the spool.
         live: whether the source cannot wait, so that a full spool sheds messages.
     """
 
-    def __init__(
-        self, spool: Spool, tally: CaptureStats, budget: ByteBudget, spooled: Callable[[], None], *, live: bool
-    ) -> None:
-        self._spool = spool
+    def __init__(self, destination: Destination, tally: CaptureStats, budget: ByteBudget, *, live: bool) -> None:
+        self._spool = destination.spool
         self._tally = tally
         self._budget = budget
-        self._spooled = spooled
+        self._spooled = destination.spooled
         self._live = live
         self._full = False
         self._series_count = 0
