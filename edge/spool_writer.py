@@ -8,6 +8,7 @@ from threading import Event as Flag
 from typing import Final
 
 from edge.capture_stats import CaptureStats
+from edge.level_recorder import is_ahead
 from edge.selection import ByteBudget
 from edge.spool import Spool
 from shared.errors import OverloadedError, UnavailableError
@@ -19,8 +20,6 @@ log = logging.getLogger(__name__)
 
 FULL_WAIT_S: Final = 0.2
 """Seconds between two attempts of a replay to put a message in a full spool."""
-AHEAD_S: Final = 2.0
-"""Seconds by which the end of a replay's level series may be ahead of the clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +82,7 @@ class SpoolWriter:
         A replay that runs ahead of the clock has seconds that are still to come: they are left out and counted.
         """
         for one in series:
-            if not self._live and one.start_s + len(one.tenths) > time.time() + AHEAD_S:
+            if not self._live and is_ahead(one, time.time()):
                 self._tally.level_seconds_dropped += len(one.tenths)
                 log.debug("level series of a time to come left out", extra={"start": str(one.captured_at)})
                 continue
