@@ -31,6 +31,7 @@ from edge.sensor_report import Announcer, Running, announced, payload_format, pr
 from edge.settings import EdgeSettings
 from edge.sources import Source, open_source
 from edge.spool import Spool
+from edge.spool_writer import Destination
 from edge.system_health import SystemHealth
 from shared.errors import UnavailableError
 from shared.messages.codec import JSON_CONTENT_TYPE, encode_json
@@ -92,7 +93,7 @@ class Agent:
             on_signal=self._inbox.put,
         )
         self._capture = Capture(
-            settings, self._source, self._spool, self._boot, self._notify, extractor=self._extractor
+            settings, self._source, Destination(self._spool, self._notify), self._boot, self._extractor
         )
         self._publisher = SpoolPublisher(
             TimeCorrectingPublisher(self._link, self._capture.clock, self._boot),

@@ -5,7 +5,7 @@ The levels of the clips' seconds follow in series of one minute (`edge.level_rec
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from threading import Event as Flag
@@ -24,8 +24,7 @@ from edge.selection import ByteBudget, Selection
 from edge.settings import EdgeSettings
 from edge.sound_filter import open_sound_filter
 from edge.sources import AudioClip, Doubtful, EmbeddingClip, Source, UnreadableClip
-from edge.spool import Spool
-from edge.spool_writer import SpoolWriter
+from edge.spool_writer import Destination, SpoolWriter
 from shared.errors import InvalidError, UnavailableError
 from shared.events import ClockStatus, Event, EventId
 from shared.extractor import FeatureExtractor
@@ -47,9 +46,8 @@ class Capture:
     Args:
         settings: settings of this sensor.
         source: source of the clips.
-        spool: destination of the events.
+        destination: where events and level series are put.
         boot: id of this run.
-        spooled: callback after every event that was put in the spool, on the worker's thread.
         extractor: computes the embeddings to send; None sends audio.
 
     Attributes:
@@ -67,15 +65,14 @@ class Capture:
         self,
         settings: EdgeSettings,
         source: Source,
-        spool: Spool,
+        destination: Destination,
         boot: str,
-        spooled: Callable[[], None],
         extractor: FeatureExtractor | None = None,
     ) -> None:
         self._settings = settings
         self._source = source
         self._boot = boot
-        self._spooled = spooled
+        self._spooled = destination.spooled
         self._extractor = extractor
         self._sound = open_sound_filter(settings)
         self._sealer = open_sealer(settings)
@@ -92,7 +89,7 @@ class Capture:
         self._meter: LevelMeter | None = None
         self._series = LevelRecorder(settings.sensor.site, settings.sensor.name, boot)
         self.tally = CaptureStats(progress_s=time.monotonic())
-        self._writer = SpoolWriter(spool, self.tally, self._budget, spooled, live=source.live)
+        self._writer = SpoolWriter(destination, self.tally, self._budget, live=source.live)
         self.calibration: Final = open_calibration(settings)
         self.clip_requests = ClipRequests()
         self.clock: Final = ClockHistory()

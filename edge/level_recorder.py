@@ -14,6 +14,8 @@ from shared.level_series import LevelSeries, tenths_of
 from shared.levels.meter import Measurement
 
 MINUTE_S: Final = 60
+AHEAD_S: Final = 2.0
+"""Seconds by which the end of a replay's level series may be ahead of the clock."""
 _END_S: Final = int(LATEST.timestamp())
 
 
@@ -89,3 +91,13 @@ class LevelRecorder:
         if (self._held.start_s + len(self._held.tenths)) % MINUTE_S == 0:
             ended += self.flush()
         return ended
+
+
+def is_ahead(series: LevelSeries, now_s: float) -> bool:
+    """Return whether a replay's level series has seconds that are still to come.
+
+    Args:
+        series: made by a replay, which may run ahead of the clock.
+        now_s: the time, in seconds since 1970 UTC.
+    """
+    return series.start_s + len(series.tenths) > now_s + AHEAD_S

@@ -3,10 +3,12 @@
 import logging
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from threading import Event as Flag
 from typing import Final
 
 from edge.capture_stats import CaptureStats
+from edge.level_recorder import is_ahead
 from edge.selection import ByteBudget
 from edge.spool import Spool
 from shared.errors import OverloadedError, UnavailableError
@@ -18,28 +20,36 @@ log = logging.getLogger(__name__)
 
 FULL_WAIT_S: Final = 0.2
 """Seconds between two attempts of a replay to put a message in a full spool."""
-AHEAD_S: Final = 2.0
-"""Seconds by which the end of a replay's level series may be ahead of the clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where a run puts its messages.
+
+    Attributes:
+        spool: takes the messages.
+        spooled: callback after every message that was put in the spool, on the thread of the capture.
+    """
+
+    spool: Spool
+    spooled: Callable[[], None]
 
 
 class SpoolWriter:
     """The way of one run's messages to the spool.
 
     Args:
-        spool: destination of the messages.
+        destination: where messages are put.
         tally: counters of the run.
         budget: bytes that level series may take.
-        spooled: callback after every message that was put in the spool.
         live: whether the source cannot wait, so that a full spool sheds messages.
     """
 
-    def __init__(
-        self, spool: Spool, tally: CaptureStats, budget: ByteBudget, spooled: Callable[[], None], *, live: bool
-    ) -> None:
-        self._spool = spool
+    def __init__(self, destination: Destination, tally: CaptureStats, budget: ByteBudget, *, live: bool) -> None:
+        self._spool = destination.spool
         self._tally = tally
         self._budget = budget
-        self._spooled = spooled
+        self._spooled = destination.spooled
         self._live = live
         self._full = False
         self._series_count = 0
@@ -72,7 +82,7 @@ class SpoolWriter:
         A replay that runs ahead of the clock has seconds that are still to come: they are left out and counted.
         """
         for one in series:
-            if not self._live and one.start_s + len(one.tenths) > time.time() + AHEAD_S:
+            if not self._live and is_ahead(one, time.time()):
                 self._tally.level_seconds_dropped += len(one.tenths)
                 log.debug("level series of a time to come left out", extra={"start": str(one.captured_at)})
                 continue

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadFileScheduling
 
 from hub.runtime.embedded_servers import Servers, embedded_servers
+from hub.store.dead_letters import Limits
 from hub.store.events import EventStore
 from tests.programs import pytest_sessionfinish  # noqa: F401 - a hook: the closing line
 from tests.server_processes import Mosquitto, QueryEngine, Redis, Rumqttd, Store, Valkey
@@ -57,7 +58,7 @@ def store_url(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def archive(store_url: str) -> Iterator[EventStore]:
     """An empty archive on every store."""
-    opened = EventStore(store_url, max_dead_letters=5)
+    opened = EventStore(store_url, limits=Limits(5))
     yield opened
     opened.close()
 

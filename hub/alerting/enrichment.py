@@ -6,12 +6,12 @@ A candidate network that runs in the shadow adds its match probability; nothing 
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from hub.alerting.recurrence import RecurrenceService
 from hub.alerting.shadow import ShadowModel
-from hub.domain.alert_rule import AlertRule
 from hub.domain.episodes import Episode, overlapping_elsewhere
 from hub.domain.recurrence.analysis import RecurrenceSummary
 from hub.domain.sensor_map import SensorMap
@@ -25,6 +25,19 @@ _EPISODES: Final = 200
 """Most episodes of a nearby sensor that are read."""
 
 
+@dataclass(frozen=True, slots=True)
+class EnrichmentRule:
+    """What counts as simultaneous and as urgent.
+
+    Attributes:
+        gap_ms: largest gap between simultaneous episodes, in ms.
+        urgent_above_ambient_db: level over the ambient level from which a recurring alert is `urgent`.
+    """
+
+    gap_ms: int
+    urgent_above_ambient_db: float
+
+
 class AlertEnricher:
     """Enriches alerts.
 
@@ -32,8 +45,7 @@ class AlertEnricher:
         episode_store: where episodes are.
         patterns: returns recurrences of categories at places.
         places: which sensors are near each other.
-        rule: for the gap between what is simultaneous.
-        urgent_above_ambient_db: level over the ambient level from which a recurring alert is `urgent`.
+        rule: what counts as simultaneous and as urgent.
         shadow: a candidate network; None if there is none.
     """
 
@@ -42,16 +54,13 @@ class AlertEnricher:
         episode_store: EpisodeStore,
         patterns: RecurrenceService,
         places: SensorMap,
-        rule: AlertRule,
-        *,
-        urgent_above_ambient_db: float,
+        rule: EnrichmentRule,
         shadow: ShadowModel | None = None,
     ) -> None:
         self._episode_store = episode_store
         self._patterns = patterns
         self._places = places
         self._rule = rule
-        self._urgent_above_ambient_db = urgent_above_ambient_db
         self._shadow = shadow
 
     def enrich(self, alerts: Sequence[AlertMessage]) -> list[AlertMessage]:
@@ -88,7 +97,7 @@ class AlertEnricher:
         """
         if alert.watched:
             return alert.severity
-        far = (alert.above_ambient_db or 0.0) >= self._urgent_above_ambient_db
+        far = (alert.above_ambient_db or 0.0) >= self._rule.urgent_above_ambient_db
         return "urgent" if alert.severity != "notice" and far else alert.severity
 
     def _linked(self, alert: AlertMessage, place: str, episode: Episode) -> list[str]:

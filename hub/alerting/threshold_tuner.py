@@ -1,6 +1,6 @@
 """Estimate each site's thresholds again: as its history grows, and at once after a verdict."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from hub.domain.thresholds import CategoryHistory, Threshold, fit_thresholds
@@ -16,35 +16,40 @@ EVERY_MS: Final = 3_600_000
 _DAY_MS: Final = 86_400_000
 
 
-class ThresholdTuner:
-    """Learns thresholds and puts them to use.
+@dataclass(frozen=True, slots=True)
+class TuningRule:
+    """What thresholds are tuned to.
 
-    Args:
-        archive: whose store is used.
-        episode_store: the sites' history.
+    Attributes:
         max_false_alerts_per_day: budget of each site.
         start: lowest threshold.
         history_days: how far back history counts.
         cooldown_s: episodes that open within it after each other would have had one alert.
     """
 
-    def __init__(
-        self,
-        archive: EventStore,
-        episode_store: EpisodeStore,
-        *,
-        max_false_alerts_per_day: float,
-        start: float,
-        history_days: float,
-        cooldown_s: float = 1_800.0,
-    ) -> None:
+    max_false_alerts_per_day: float
+    start: float
+    history_days: float
+    cooldown_s: float = 1_800.0
+
+
+class ThresholdTuner:
+    """Learns thresholds and puts them to use.
+
+    Args:
+        archive: whose store is used.
+        episode_store: the sites' history.
+        rule: what thresholds are tuned to.
+    """
+
+    def __init__(self, archive: EventStore, episode_store: EpisodeStore, rule: TuningRule) -> None:
         self._redis = archive.client
         self._rows = archive.rows
         self._episode_store = episode_store
-        self._budget = max_false_alerts_per_day
-        self._start = start
-        self._history_ms = round(history_days * _DAY_MS)
-        self._cooldown_ms = round(cooldown_s * 1000)
+        self._budget = rule.max_false_alerts_per_day
+        self._start = rule.start
+        self._history_ms = round(rule.history_days * _DAY_MS)
+        self._cooldown_ms = round(rule.cooldown_s * 1000)
         self._tuned_at: dict[str, int] = {}
 
     def tune_stale(self) -> list[str]:

@@ -4,22 +4,30 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hub.alerting.detector import AlertDetector
-from hub.alerting.enrichment import AlertEnricher
+from hub.alerting.enrichment import AlertEnricher, EnrichmentRule
 from hub.alerting.enrichment_steps import EnrichmentSteps
 from hub.alerting.recurrence import RecurrenceService
 from hub.alerting.shadow import ShadowModel
 from hub.alerting.source_enrichment import SourceEnricher
 from hub.alerting.source_filing import SourceFiler
 from hub.alerting.source_recurrence import SourceHistories
-from hub.app.factory import Stores, build_alert_rule
+from hub.app.factory import build_alert_rule, build_sensor_map
 from hub.domain.named_sounds import NamedSound
 from hub.domain.sensor_map import SensorMap
 from hub.domain.sources import SourceRule
+from hub.ingest.backlog import Backlog
+from hub.ingest.capture_times import ClockRules
+from hub.ingest.consumer import MqttConsumer
+from hub.ingest.event_subscription import Subscriber
+from hub.ingest.pipeline import Pipeline, Recognition
+from hub.ingest.quarantine import BatchHandler
 from hub.metrics.definitions import HubMetrics
 from hub.model.checkpoint import load
 from hub.search.retrieval import Retrieval
 from hub.search.scoring.scorer import Scorer
 from hub.settings import HubSettings
+from hub.store.events import EventStore
+from hub.store.stores import Stores
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +58,32 @@ def build_scorer(checkpoint: Path) -> Scorer:
     return Scorer(load(checkpoint))
 
 
+def build_pipeline(
+    settings: HubSettings,
+    stores: Stores,
+    recognition: Recognition,
+    metrics: HubMetrics,
+    clock: ClockRules | None = None,
+) -> Pipeline:
+    """Return the pipeline of these settings, with its alert detector."""
+    detector = build_detector(settings, stores, build_sensor_map(settings.sites), metrics)
+    return Pipeline(stores, recognition, detector, metrics, clock)
+
+
+def build_consumer(
+    settings: HubSettings, pipeline: BatchHandler, archive: EventStore, metrics: HubMetrics
+) -> MqttConsumer:
+    """Return the consumer of events of these settings, which hands them to a pipeline."""
+    beats = settings.monitoring.heartbeat_interval_s > 0
+    return MqttConsumer(
+        Subscriber(settings.mqtt, settings.hub.name, settings.ingest.consumer_group, beats),
+        pipeline,
+        Backlog(settings.ingest.max_in_flight, settings.ingest.max_in_flight_bytes),
+        metrics,
+        durable=archive if settings.redis.durable == "local" else None,
+    )
+
+
 def build_detector(settings: HubSettings, stores: Stores, places: SensorMap, metrics: HubMetrics) -> AlertDetector:
     """Return the alert detector of these settings."""
     return AlertDetector(
@@ -69,14 +103,8 @@ def build_enricher(
     shadow: ShadowModel | None = None,
 ) -> AlertEnricher:
     """Return the component that enriches alerts."""
-    return AlertEnricher(
-        stores.episodes,
-        recurrence,
-        places,
-        build_alert_rule(settings),
-        urgent_above_ambient_db=settings.alerts.urgent_above_ambient_db,
-        shadow=shadow,
-    )
+    rule = EnrichmentRule(build_alert_rule(settings).gap_ms, settings.alerts.urgent_above_ambient_db)
+    return AlertEnricher(stores.episodes, recurrence, places, rule, shadow)
 
 
 def build_shadow_model(settings: HubSettings, stores: Stores, metrics: HubMetrics) -> ShadowModel | None:

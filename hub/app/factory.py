@@ -5,7 +5,6 @@ Components that handle events need it always: `hub.app.event_factory` builds the
 """
 
 import logging
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -13,18 +12,17 @@ from zoneinfo import ZoneInfo
 from hub.alerting.feedback import FeedbackService
 from hub.alerting.recurrence import RecurrenceService
 from hub.alerting.source_recurrence import SourceHistories
-from hub.alerting.threshold_tuner import ThresholdTuner
+from hub.alerting.threshold_tuner import ThresholdTuner, TuningRule
 from hub.domain.alert_rule import AlertRule
 from hub.domain.sensor_map import SensorMap
 from hub.search.backend import Backend
 from hub.settings import AlertsSettings, HubSettings, SitesSettings
 from hub.store.audio_files import AudioFileStore
-from hub.store.episodes import EpisodeStore
+from hub.store.dead_letters import Limits
 from hub.store.events import EventStore
-from hub.store.named_sounds import NamedSounds
 from hub.store.sensor_signals import SilenceThresholds
 from hub.store.source_verdicts import SourceVerdicts
-from hub.store.sources import SourceStore
+from hub.store.stores import Stores
 from shared.backbones import register_backbone, resolve_space
 from shared.errors import InvalidError
 from shared.extractor import FeatureExtractor
@@ -36,31 +34,6 @@ if TYPE_CHECKING:
     from hub.search.scoring.scorer import Scorer
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Stores:
-    """Stores of a hub.
-
-    Attributes:
-        events: events and alerts.
-        episodes: of events.
-        sources: of episodes.
-        audio: audio files; None if the hub keeps none.
-        names: named sounds.
-    """
-
-    events: EventStore
-    episodes: EpisodeStore
-    sources: SourceStore
-    audio: AudioFileStore | None
-    names: NamedSounds
-
-    @classmethod
-    def of(cls, events: EventStore, audio: AudioFileStore | None = None) -> "Stores":
-        """Return all stores of the Redis server of an event store."""
-        episodes = EpisodeStore(events)
-        return cls(events, episodes, SourceStore(events, episodes), audio, NamedSounds(events, audio))
 
 
 def build_stores(settings: HubSettings) -> Stores:
@@ -75,8 +48,7 @@ def build_event_store(settings: HubSettings) -> EventStore:
         settings.redis.url.get_secret_value(),
         timeout_s=settings.redis.timeout_s,
         ca_file=settings.redis.ca_file,
-        max_dead_letters=settings.store.max_dead_letters,
-        max_dead_letter_bytes=settings.store.max_dead_letter_bytes,
+        limits=Limits(settings.store.max_dead_letters, settings.store.max_dead_letter_bytes),
         ear=SilenceThresholds(
             settings.monitoring.silence_db, settings.monitoring.silence_dbfs, settings.monitoring.min_level_change_db
         ),
@@ -148,14 +120,13 @@ def build_alert_rule(settings: HubSettings) -> AlertRule:
 
 def build_threshold_tuner(settings: AlertsSettings, stores: Stores) -> ThresholdTuner:
     """Return the threshold tuner of these settings."""
-    return ThresholdTuner(
-        stores.events,
-        stores.episodes,
+    rule = TuningRule(
         max_false_alerts_per_day=settings.max_false_alerts_per_day,
         start=settings.default_threshold,
         history_days=settings.threshold_history_days,
         cooldown_s=settings.cooldown_s,
     )
+    return ThresholdTuner(stores.events, stores.episodes, rule)
 
 
 def build_feedback(stores: Stores, tuner: ThresholdTuner) -> FeedbackService:

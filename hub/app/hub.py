@@ -3,16 +3,16 @@
 import logging
 import threading
 from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
 
 from prometheus_client import CollectorRegistry
 
 from hub.alerting.explanation import MatchExplainer
 from hub.alerting.name_matching import NameMatcher
 from hub.app.event_factory import (
-    build_detector,
+    build_consumer,
     build_enricher,
     build_enrichment,
+    build_pipeline,
     build_shadow_model,
     build_source_filer,
 )
@@ -34,12 +34,12 @@ from hub.app.monitor_factory import build_monitor
 from hub.app.recall import monitor_recall
 from hub.app.retention import Retention
 from hub.commands.command_service import CommandService
-from hub.ingest.consumer import MqttConsumer
-from hub.ingest.pipeline import Pipeline
+from hub.ingest.capture_times import ClockRules
+from hub.ingest.pipeline import Recognition
 from hub.integrations.homeassistant.publisher import HomeAssistantPublisher
 from hub.metrics.definitions import HubMetrics
 from hub.monitoring.clocks import ClockProbe
-from hub.notify.service import NotificationService
+from hub.notify.service import NotificationService, destinations_of
 from hub.runtime.torch_threads import settle, shorten_switch_interval
 from hub.search.follower import IndexFollower, build_index
 from hub.search.memory.persistence import IndexSnapshot
@@ -79,7 +79,10 @@ class Hub:
         self._name_matcher = NameMatcher(self._stores.names, self._retrieval)
         tuner = build_threshold_tuner(settings.alerts, self._stores)
         self._feedback = build_feedback(self._stores, tuner)
-        self._intake = self._build_consumer()
+        recognition = Recognition(self._extractor, self._retrieval, self._name_matcher)
+        clock = ClockRules(timedelta(seconds=settings.clock.tolerance_s), self._clock.current_doubts)
+        pipeline = build_pipeline(settings, self._stores, recognition, self._metrics, clock)
+        self._intake = build_consumer(settings, pipeline, self._archive, self._metrics)
         self._recall = monitor_recall(
             settings.search.recall_sample_rate, self._retrieval, self._metrics, self._intake
         )
@@ -92,8 +95,7 @@ class Hub:
             settings, self._stores, self._feedback, self._retrieval, self._metrics, self._clock
         )
         self._announcer = HomeAssistantPublisher(
-            self._archive,
-            self._stores.episodes,
+            self._stores,
             settings=settings.homeassistant,
             mqtt=settings.mqtt,
             hub=settings.hub.name,
@@ -115,33 +117,6 @@ class Hub:
         self._health = HubHealth(settings, self._archive, self._intake, self._observed, self._workers)
         self._metrics.worker_restarts.set_function(self._health.restarts)
 
-    def _build_consumer(self) -> MqttConsumer:
-        """Return the consumer of events, with its pipeline."""
-        settings = self._settings
-        pipeline = Pipeline(
-            archive=self._archive,
-            retrieval=self._retrieval,
-            extractor=self._extractor,
-            detector=build_detector(settings, self._stores, self._places, self._metrics),
-            metrics=self._metrics,
-            clips=self._stores.audio,
-            names=self._name_matcher,
-            tolerance=timedelta(seconds=settings.clock.tolerance_s),
-            doubts=self._clock.current_doubts,
-        )
-        return MqttConsumer(
-            settings=settings.mqtt,
-            client_id=f"earwitness-hub-{settings.hub.name}",
-            group=settings.ingest.consumer_group,
-            capacity=settings.ingest.max_in_flight,
-            capacity_bytes=settings.ingest.max_in_flight_bytes,
-            pipeline=pipeline,
-            metrics=self._metrics,
-            hub=settings.hub.name,
-            beats=settings.monitoring.heartbeat_interval_s > 0,
-            durable=self._archive if settings.redis.durable == "local" else None,
-        )
-
     def _build_alerting(self) -> None:
         """Build what enriches, explains and sends alerts."""
         settings, stores = self._settings, self._stores
@@ -153,13 +128,10 @@ class Hub:
         enricher = build_enricher(settings, stores, self._places, self._patterns, shadow)
         self._notifications = NotificationService(
             self._archive.client,
-            mqtt=settings.mqtt,
-            notify=settings.notify,
-            zone=ZoneInfo(settings.sites.timezone),
-            public_url=settings.web.public_url,
-            hub=settings.hub.name,
-            metrics=self._metrics,
-            enrichment=build_enrichment(stores, enricher, self._filer, self._histories),
+            destinations_of(settings),
+            settings.hub.name,
+            self._metrics,
+            build_enrichment(stores, enricher, self._filer, self._histories),
         )
 
     def run(self) -> None:

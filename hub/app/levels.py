@@ -4,6 +4,7 @@ import time
 from datetime import timedelta
 
 from hub.app.maintenance import TIDY_EVERY_S
+from hub.ingest.capture_times import ClockRules
 from hub.ingest.level_consumer import LevelConsumer, LevelRules
 from hub.metrics.definitions import HubMetrics
 from hub.monitoring.clocks import ClockProbe
@@ -30,8 +31,7 @@ class LevelService:
         rules = LevelRules(
             hub=settings.hub.name,
             group=settings.ingest.consumer_group,
-            tolerance=timedelta(seconds=settings.clock.tolerance_s),
-            doubts=clock.current_doubts,
+            clock=ClockRules(timedelta(seconds=settings.clock.tolerance_s), clock.current_doubts),
             durable=settings.redis.durable == "local",
         )
         self._consumer = LevelConsumer(settings.mqtt, archive, metrics, rules)

@@ -4,11 +4,10 @@ from datetime import timedelta
 from typing import Final
 
 from hub.alerting.feedback import FeedbackService
-from hub.app.factory import Stores
 from hub.metrics.definitions import HubMetrics
 from hub.monitoring.certificates import CertificateProbe
 from hub.monitoring.clocks import ClockProbe
-from hub.monitoring.drift import DriftProbe, MonitoredModel
+from hub.monitoring.drift import DriftProbe, DriftRule, MonitoredModel
 from hub.monitoring.heartbeat import HeartbeatMonitor
 from hub.monitoring.index_memory import IndexProbe
 from hub.monitoring.monitor import HealthMonitor
@@ -18,6 +17,7 @@ from hub.monitoring.verdicts import VerdictProbe
 from hub.runtime.scheduler import ScheduledProbe
 from hub.search.retrieval import Retrieval
 from hub.settings import HubSettings
+from hub.store.stores import Stores
 
 _DAY_S: Final = 86_400.0
 _HOUR_S: Final = 3_600.0
@@ -59,13 +59,14 @@ def build_monitor(
 def _drift(settings: HubSettings, stores: Stores, retrieval: Retrieval, metrics: HubMetrics) -> DriftProbe:
     monitoring = settings.monitoring
     return DriftProbe(
-        stores.events,
-        stores.episodes,
+        stores,
         metrics,
         [MonitoredModel(scorer.space, scorer.fingerprint, scorer.record) for scorer in retrieval.scorers],
-        window=timedelta(hours=monitoring.drift_window_hours),
-        least=monitoring.drift_min_events,
-        first=timedelta(days=monitoring.drift_reference_days),
+        DriftRule(
+            window=timedelta(hours=monitoring.drift_window_hours),
+            least=monitoring.drift_min_events,
+            first=timedelta(days=monitoring.drift_reference_days),
+        ),
     )
 
 

@@ -9,10 +9,10 @@ import time
 from datetime import UTC, datetime
 from typing import Final
 
-from hub.app.factory import Stores
 from hub.domain.records import WriteState, to_ms
 from hub.metrics.definitions import HubMetrics
 from hub.search.retrieval import Retrieval
+from hub.store.stores import Stores
 from shared.errors import InvalidError, UnavailableError
 from shared.events import EventId
 

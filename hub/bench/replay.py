@@ -8,16 +8,13 @@ import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
 from prometheus_client import CollectorRegistry
 
-from hub.alerting.enrichment import AlertEnricher
-from hub.alerting.feedback import FeedbackService
-from hub.alerting.threshold_tuner import ThresholdTuner
-from hub.app.event_factory import build_detector, build_enricher
+from hub.app.event_factory import build_enricher, build_pipeline
 from hub.app.factory import (
     build_extractor,
     build_feedback,
@@ -29,14 +26,13 @@ from hub.app.factory import (
 )
 from hub.domain.records import to_ms
 from hub.domain.thresholds import Threshold
+from hub.ingest.capture_times import ClockRules
 from hub.ingest.messages import Outcome
-from hub.ingest.pipeline import Pipeline
+from hub.ingest.pipeline import Recognition
 from hub.metrics.definitions import HubMetrics
 from hub.runtime.embedded_servers import embedded_servers
 from hub.runtime.torch_threads import limit_torch_to_one_thread
 from hub.settings import HubSettings
-from hub.store.episodes import EpisodeStore
-from hub.store.events import EventStore
 from shared.errors import InvalidError
 from shared.events import Event
 from shared.messages.alert import AlertMessage
@@ -49,27 +45,52 @@ Verdict = Callable[[AlertMessage], bool]
 """Return whether an alert is right, as a person would judge it."""
 
 
-@dataclass(slots=True)
 class ReplayHub:
     """A hub that replays events, and the alerts and thresholds that result.
 
+    Args:
+        settings: settings of the hub.
+        verdict: judges each alert; None: no verdicts.
+
     Attributes:
+        episode_store: store of episodes.
         alerts: enriched alerts in order.
+        verdict: judges each alert; None: no verdicts.
         completing_ms: time for enriching each alert, ms.
         thresholds: thresholds of the site at the end of each day, by category.
+
+    Raises:
+        InvalidError: the settings or a checkpoint cannot be used.
     """
 
-    archive: EventStore
-    episode_store: EpisodeStore
-    pipeline: Pipeline
-    tuner: ThresholdTuner
-    enricher: AlertEnricher
-    feedback: FeedbackService
-    now: list[datetime]
-    verdict: Verdict | None = None
-    alerts: list[AlertMessage] = field(default_factory=list)
-    completing_ms: list[float] = field(default_factory=list)
-    thresholds: list[dict[str, Threshold]] = field(default_factory=list)
+    def __init__(self, settings: HubSettings, verdict: Verdict | None = None) -> None:
+        stores, retrieval = build_stores(settings), build_retrieval(settings)
+        extractor, _ = build_extractor(settings, retrieval)
+        places = build_sensor_map(settings.sites)
+        self._archive = stores.events
+        self._now = datetime.now().astimezone()
+        self._pipeline = build_pipeline(
+            settings,
+            replace(stores, audio=None),
+            Recognition(extractor, retrieval),
+            HubMetrics(CollectorRegistry()),
+            ClockRules(now=self._capture_time),
+        )
+        self._tuner = build_threshold_tuner(settings.alerts, stores)
+        self._enricher = build_enricher(settings, stores, places, build_recurrence(settings, stores, places))
+        self._feedback = build_feedback(stores, self._tuner)
+        self.verdict = verdict
+        self.episode_store = stores.episodes
+        self.alerts: list[AlertMessage] = []
+        self.completing_ms: list[float] = []
+        self.thresholds: list[dict[str, Threshold]] = []
+
+    def close(self) -> None:
+        """Close the connections to Redis."""
+        self._archive.close()
+
+    def _capture_time(self) -> datetime:
+        return self._now
 
     def process_batch(self, events: Sequence[Event]) -> None:
         """Store and search a batch of events, raise alerts, take verdicts and tune thresholds.
@@ -80,15 +101,15 @@ class ReplayHub:
         Raises:
             InvalidError: the hub rejected an event.
         """
-        site, self.now[0] = events[-1].site, events[-1].captured_at
+        site, self._now = events[-1].site, events[-1].captured_at
         self._close_days(site)
         messages = [(str(SensorTopic(site, event.id.sensor, "event")), encode_event(event)) for event in events]
-        for handled in self.pipeline.handle_all(messages):
+        for handled in self._pipeline.handle_all(messages):
             if handled.outcome is not Outcome.ARCHIVED:
                 raise InvalidError(f"the hub rejected an event: {handled.outcome.value}")
             if handled.alert is not None:
                 self._enrich(handled.alert)
-        self.tuner.tune_stale()
+        self._tuner.tune_stale()
 
     def process_all(
         self, batches: Iterable[Sequence[Event]], progress: Callable[[int], None] = lambda _: None
@@ -112,19 +133,19 @@ class ReplayHub:
 
     def _enrich(self, alert: AlertMessage) -> None:
         started = time.perf_counter()
-        enriched = self.enricher.enrich([alert])[0]
+        enriched = self._enricher.enrich([alert])[0]
         self.completing_ms.append(1000 * (time.perf_counter() - started))
         self.alerts.append(enriched)
         if self.verdict is not None:
             right = self.verdict(enriched)
-            self.feedback.submit(
+            self._feedback.submit(
                 alert=enriched, match=None, verdict="same" if right else "different", now=alert.captured_at
             )
 
     def _close_days(self, site: str) -> None:
         times = self.episode_store.observed_range(site)
         if times is not None:
-            days = (to_ms(self.now[0]) // DAY_MS) - (times[0] // DAY_MS)
+            days = (to_ms(self._now) // DAY_MS) - (times[0] // DAY_MS)
             while len(self.thresholds) < days:
                 self.thresholds.append(self.episode_store.thresholds.of(site))
 
@@ -140,23 +161,7 @@ def replay_hub(settings: HubSettings, verdict: Verdict | None = None) -> Iterato
     Raises:
         InvalidError: the settings or a checkpoint cannot be used.
     """
-    with embedded_servers() as servers, contextlib.ExitStack() as stack:
+    with embedded_servers() as servers:
         redis = settings.redis.model_copy(update={"url": type(settings.redis.url)(servers.redis_url)})
-        stores = build_stores(settings.model_copy(update={"redis": redis}))
-        stack.callback(stores.events.close)
-        retrieval = build_retrieval(settings)
-        extractor, _ = build_extractor(settings, retrieval)
-        places, metrics = build_sensor_map(settings.sites), HubMetrics(CollectorRegistry())
-        tuner = build_threshold_tuner(settings.alerts, stores)
-        enricher = build_enricher(settings, stores, places, build_recurrence(settings, stores, places))
-        now: list[datetime] = [datetime.now().astimezone()]
-        pipeline = Pipeline(
-            archive=stores.events,
-            retrieval=retrieval,
-            extractor=extractor,
-            detector=build_detector(settings, stores, places, metrics),
-            metrics=metrics,
-            now=lambda: now[0],
-        )
-        feedback = build_feedback(stores, tuner)
-        yield ReplayHub(stores.events, stores.episodes, pipeline, tuner, enricher, feedback, now, verdict)
+        with contextlib.closing(ReplayHub(settings.model_copy(update={"redis": redis}), verdict)) as replay:
+            yield replay

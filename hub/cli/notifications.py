@@ -10,10 +10,11 @@ from rich.table import Table
 
 from hub.app.factory import build_event_store
 from hub.cli.options import ConfigOption, JsonOption, SetOption, handles_errors, load_hub_settings
+from hub.notify.delivery import ConfiguredChannel
 from hub.notify.dispatcher import MQTT
 from hub.notify.outbox import FailedNotification, Outbox, known_names
 from hub.notify.rendering import RenderedMessage
-from hub.notify.service import ConfiguredChannel, notifiers_of
+from hub.notify.service import notifiers_of
 from hub.settings import HubSettings
 from shared.command_line import to_json
 from shared.console import plain_console

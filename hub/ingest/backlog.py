@@ -5,8 +5,11 @@ The network thread counts what is offered, the second worker what is handled; ea
 
 import threading
 import time
+from typing import Final
 
 from hub.metrics.definitions import HubMetrics
+
+CAPACITY_BYTES: Final = 32 * 1024 * 1024
 
 
 class Backlog:
@@ -17,7 +20,7 @@ class Backlog:
         capacity_bytes: most bytes of these.
     """
 
-    def __init__(self, capacity: int, capacity_bytes: int) -> None:
+    def __init__(self, capacity: int, capacity_bytes: int = CAPACITY_BYTES) -> None:
         self.capacity = capacity
         self.capacity_bytes = capacity_bytes
         self._offered = 0

@@ -1,10 +1,27 @@
 """When events and level series were captured, by the clocks of sensors and hub; rules: `hub.domain.clocks`."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from hub.domain.clocks import Claim, Doubts, after_each_other, believed_at, may_be_late
+from hub.runtime.clock import utc_now
 from hub.store.sensors import SensorStore
+
+
+@dataclass(frozen=True, slots=True)
+class ClockRules:
+    """How far the clocks of sensors and hub are believed.
+
+    Attributes:
+        tolerance: largest error of a sensor's clock.
+        doubts: returns the reasons to doubt this hub's clock, as far as is known.
+        now: returns the time, UTC.
+    """
+
+    tolerance: timedelta = timedelta(minutes=2)
+    doubts: Callable[[], Doubts] = Doubts
+    now: Callable[[], datetime] = utc_now
 
 
 class CaptureTimes:
@@ -12,18 +29,14 @@ class CaptureTimes:
 
     Args:
         sensors: offsets of clocks, as measured.
-        tolerance: largest error of a sensor's clock.
-        doubts: returns the reasons to doubt this hub's clock, as far as is known.
-        now: returns the time, UTC.
+        rules: how far clocks are believed.
     """
 
-    def __init__(
-        self, sensors: SensorStore, tolerance: timedelta, doubts: Callable[[], Doubts], now: Callable[[], datetime]
-    ) -> None:
+    def __init__(self, sensors: SensorStore, rules: ClockRules) -> None:
         self._sensors = sensors
-        self._tolerance = tolerance
-        self._doubts = doubts
-        self.now = now
+        self._tolerance = rules.tolerance
+        self._doubts = rules.doubts
+        self.now = rules.now
         self._last_receipt = datetime.min.replace(tzinfo=UTC)
 
     def offset_s(self, reported_at: datetime, waited_s: float | None) -> float | None:

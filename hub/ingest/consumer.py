@@ -24,20 +24,18 @@ from typing import Final
 from hub.domain.clocks import waited_s
 from hub.ingest.acknowledgement import DurableAcknowledger, DurableStore
 from hub.ingest.backlog import Backlog
-from hub.ingest.event_subscription import EventSubscription
+from hub.ingest.event_subscription import EventSubscription, Subscriber
 from hub.ingest.messages import HandledMessage, Outcome, PreparedMessage
 from hub.ingest.quarantine import BatchHandler, Quarantine
 from hub.metrics.definitions import HubMetrics, exemplar
 from hub.runtime.torch_threads import limit_torch_to_one_thread
 from shared.errors import OverloadedError, UnavailableError
 from shared.mqtt.session import Connected, MqttEvent, MqttSession, Received, Subscribed
-from shared.settings import MqttSettings
 from shared.worker import Worker
 
 log = logging.getLogger(__name__)
 
 BATCH: Final = 64
-CAPACITY_BYTES: Final = 32 * 1024 * 1024
 BATCH_SHARE: Final = 4
 """A batch ends with the message that makes it a fourth of the bytes that may wait."""
 MAX_BLOCK_S: Final = 3.0
@@ -49,35 +47,25 @@ class MqttConsumer:
     """Takes messages and hands them to the pipeline.
 
     Args:
-        settings: where the broker is.
-        client_id: stable, so that the broker keeps our session.
-        group: hubs of one group divide the events among themselves.
-        capacity: most messages received and not yet handled.
-        capacity_bytes: most bytes of these; one message more is read, as its size is not known before.
+        subscriber: the hub as a client of the broker.
         pipeline: handles messages.
+        backlog: limits of what is received and not yet handled; one message more is read, as its size is not known
+            before.
         metrics: counters.
-        hub: name of the hub.
-        beats: whether its heartbeats are taken too.
         durable: store on whose disk an event must be before its message is acknowledged; None: a message is
             acknowledged once the store has it.
     """
 
     def __init__(
         self,
-        *,
-        settings: MqttSettings,
-        client_id: str,
-        group: str,
-        capacity: int,
-        capacity_bytes: int = CAPACITY_BYTES,
+        subscriber: Subscriber,
         pipeline: BatchHandler,
+        backlog: Backlog,
         metrics: HubMetrics,
-        hub: str,
-        beats: bool,
         durable: DurableStore | None = None,
     ) -> None:
         self._shared_seen = False
-        self._backlog = Backlog(capacity, capacity_bytes)
+        self._backlog = backlog
         self._pipeline = Quarantine(pipeline)
         self._metrics = metrics
         self._queue: queue.Queue[MqttEvent] = queue.Queue()
@@ -91,11 +79,16 @@ class MqttConsumer:
         self._first = Worker("intake", self._prepare_next, failed=self._note_wait)
         self._second = Worker("finish", self._finish_next, failed=self._note_wait)
         self._stopping = self._first.stopping
-        self._link = MqttSession(settings, client_id, receive_maximum=capacity, on_signal=self._on_mqtt_event)
-        self._subscription = EventSubscription(self._link, hub, group, beats=beats)
+        self._link = MqttSession(
+            subscriber.broker,
+            subscriber.client_id,
+            receive_maximum=backlog.capacity,
+            on_signal=self._on_mqtt_event,
+        )
+        self._subscription = EventSubscription(self._link, subscriber)
         self._durable = DurableAcknowledger(durable, self._link.acknowledge) if durable is not None else None
         self.workers = [self._first, self._second, *([self._durable.worker] if self._durable is not None else [])]
-        self._backlog.export_to(metrics)
+        backlog.export_to(metrics)
         metrics.connected.set(math.nan)  # until there is something to connect for
         metrics.stalled.set_function(self._stalled_s)
 

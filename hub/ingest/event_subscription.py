@@ -4,9 +4,10 @@ import logging
 import math
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Final
 
-from hub.ingest.subscription import problem_of_connection, problem_of_grant
+from hub.ingest.subscription import event_client_id, problem_of_connection, problem_of_grant
 from shared.errors import UnavailableError
 from shared.mqtt.reason_codes import FAILURE
 from shared.mqtt.session import MqttSession
@@ -20,6 +21,7 @@ from shared.mqtt.topics import (
     shared_beats,
     shared_event_subscription,
 )
+from shared.settings import MqttSettings
 
 log = logging.getLogger(__name__)
 
@@ -27,22 +29,43 @@ ASK_AGAIN_S: Final = 30.0
 """Interval, in seconds, between requests for a subscription that the broker refused: its ACL may be corrected."""
 
 
+@dataclass(frozen=True, slots=True)
+class Subscriber:
+    """A hub as a client of the broker.
+
+    Attributes:
+        broker: how to connect.
+        hub: name of the hub.
+        group: hubs of one group divide the events among themselves.
+        beats: whether the hub's heartbeats are taken too.
+    """
+
+    broker: MqttSettings
+    hub: str
+    group: str
+    beats: bool = True
+
+    @property
+    def client_id(self) -> str:
+        """Return the client id, by which the broker keeps the session of this hub."""
+        return event_client_id(self.hub)
+
+
 class EventSubscription:
     """Subscribes to events, states and heartbeats, and publishes whether the hub takes events.
 
     Args:
         link: connection to the broker.
-        hub: name of the hub.
-        group: hubs of one group divide the events among themselves.
-        beats: whether the hub's heartbeats are taken too.
+        subscriber: the hub.
 
     Attributes:
         problem: why no events come though the broker is there, in words; None if nothing is known.
     """
 
-    def __init__(self, link: MqttSession, hub: str, group: str, *, beats: bool) -> None:
+    def __init__(self, link: MqttSession, subscriber: Subscriber) -> None:
         self._link = link
-        self._beats = str(SensorTopic(HEARTBEAT_SITE, hub, "heartbeat")) if beats else None
+        hub, group = subscriber.hub, subscriber.group
+        self._beats = str(SensorTopic(HEARTBEAT_SITE, hub, "heartbeat")) if subscriber.beats else None
         self._shared = shared_event_subscription(group)
         self._shared_beats = shared_beats(group, hub)
         self._intake_topic = str(HubTopic(hub, "intake"))

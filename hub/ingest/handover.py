@@ -15,7 +15,7 @@ import queue
 from collections import deque
 from typing import Final
 
-from hub.ingest.subscription import level_client_id
+from hub.ingest.subscription import event_client_id, level_client_id
 from hub.settings import HubSettings
 from shared.errors import InvalidError, UnavailableError
 from shared.mqtt.diagnostics import explain_connection_failure
@@ -46,7 +46,7 @@ def redistribute_queue(settings: HubSettings) -> int:
         UnavailableError: no broker, no other hub, or the hub is running.
         InvalidError: the broker has no session of a hub of this name.
     """
-    name, group = f"earwitness-hub-{settings.hub.name}", settings.ingest.consumer_group
+    name, group = event_client_id(settings.hub.name), settings.ingest.consumer_group
     handed = _redistribute(settings, name, shared_event_subscription(group), ALL_STATES)
     if handed is None:
         raise InvalidError(f"the broker has no session of a hub {settings.hub.name!r}: check hub.name")

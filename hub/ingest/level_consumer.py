@@ -13,13 +13,11 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from hub.domain.clocks import Doubts
-from hub.ingest.capture_times import CaptureTimes
+from hub.ingest.capture_times import CaptureTimes, ClockRules
 from hub.ingest.consumer import MAX_BLOCK_S
 from hub.ingest.event_subscription import ASK_AGAIN_S
 from hub.ingest.subscription import level_client_id
@@ -47,18 +45,14 @@ class LevelRules:
     Attributes:
         hub: name of the hub.
         group: hubs of one group divide the series among themselves.
-        tolerance: largest error of a sensor's clock.
-        doubts: returns the reasons to doubt this hub's clock.
+        clock: how far clocks are believed.
         durable: whether series must be on the store's disk before they are acknowledged.
-        now: returns the time, UTC.
     """
 
     hub: str
     group: str
-    tolerance: timedelta
-    doubts: Callable[[], Doubts]
+    clock: ClockRules
     durable: bool = False
-    now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +80,7 @@ class LevelConsumer:
         self._levels = LevelStore(archive.client, archive.rows)
         self._metrics = metrics
         self._rules = rules
-        self._times = CaptureTimes(archive.sensors, rules.tolerance, rules.doubts, rules.now)
+        self._times = CaptureTimes(archive.sensors, rules.clock)
         self._signals: queue.Queue[MqttEvent] = queue.Queue(maxsize=CAPACITY)
         self._suspended = threading.Event()
         self._ask_again_s: float | None = None
@@ -209,7 +203,7 @@ class LevelConsumer:
             self._series.popleft()
 
     def _add(self, series: Sequence[LevelSeries]) -> None:
-        self._levels.add_many(series, self._rules.now())
+        self._levels.add_many(series, self._times.now())
         for one in series:
             present = int(one.present.sum())
             self._metrics.level_seconds.labels("stored").inc(present)
@@ -221,7 +215,7 @@ class LevelConsumer:
             topic=message.topic,
             payload=message.payload,
             reason=rejected.reason,
-            received_at=self._rules.now(),
+            received_at=self._times.now(),
             kind=rejected.kind,
         )
         self._metrics.dead_letters.inc()

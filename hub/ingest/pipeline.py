@@ -7,18 +7,16 @@ broker sends it again.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
-from datetime import datetime, timedelta
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from hub.alerting.detector import AlertDetector
 from hub.alerting.matching import Matcher
 from hub.alerting.name_matching import NameMatcher
 from hub.domain.alert_rule import SearchResult
-from hub.domain.clocks import Doubts
 from hub.domain.records import StoredEvent, WriteState
-from hub.ingest.capture_times import CaptureTimes
+from hub.ingest.capture_times import CaptureTimes, ClockRules
 from hub.ingest.clip_keeper import ClipKeeper
 from hub.ingest.event_recorder import EventRecorder
 from hub.ingest.messages import HandledMessage, Outcome, PreparedMessage, event_id
@@ -26,12 +24,10 @@ from hub.ingest.preparation import MessagePreparer
 from hub.ingest.stage_timer import StageTimer
 from hub.metrics.definitions import HubMetrics
 from hub.notify.heartbeat_echo import HeartbeatResponder
-from hub.runtime.clock import utc_now
 from hub.search.backend import Query
 from hub.search.retrieval import Retrieval
-from hub.store.audio_files import AudioFileStore
 from hub.store.dead_letters import LetterKind
-from hub.store.events import EventStore
+from hub.store.stores import Stores
 from shared.errors import InvalidError, UnsupportedError
 from shared.events import EventId
 from shared.extractor import FeatureExtractor
@@ -51,47 +47,53 @@ def _is_searched(item: PreparedMessage) -> bool:
     return item.event is not None and sound and item.event.site != HEARTBEAT_SITE
 
 
+@dataclass(frozen=True, slots=True)
+class Recognition:
+    """What compares the sound of an event with earlier sound.
+
+    Attributes:
+        extractor: turns clips into features.
+        retrieval: finds similar past events.
+        names: compares events with named sounds; None to name none.
+    """
+
+    extractor: FeatureExtractor
+    retrieval: Retrieval
+    names: NameMatcher | None = None
+
+
 class Pipeline:
     """Handles messages.
 
     Args:
-        archive: where events are written.
-        retrieval: finds similar past events.
-        extractor: turns clips into features.
+        stores: where events and their audio are written; without a store of audio, none is kept.
+        recognition: compares sound with earlier sound.
         detector: takes events into episodes, and decides which raise an alert.
         metrics: counters and timings.
-        clips: where audio is kept, or None to keep none.
-        names: compares events with named sounds; None to name none.
-        tolerance: largest error of a sensor's clock; see `hub.domain.clocks`.
-        doubts: reasons to doubt this hub's clock, as far as is known.
-        now: the time, UTC.
+        clock: how far clocks are believed; None: as `ClockRules` does by default.
     """
 
     def __init__(
         self,
-        *,
-        archive: EventStore,
-        retrieval: Retrieval,
-        extractor: FeatureExtractor,
+        stores: Stores,
+        recognition: Recognition,
         detector: AlertDetector,
         metrics: HubMetrics,
-        clips: AudioFileStore | None = None,
-        names: NameMatcher | None = None,
-        tolerance: timedelta = timedelta(minutes=2),
-        doubts: Callable[[], Doubts] = Doubts,
-        now: Callable[[], datetime] = utc_now,
+        clock: ClockRules | None = None,
     ) -> None:
+        archive, retrieval = stores.events, recognition.retrieval
         self._archive = archive
         self._answers = HeartbeatResponder(archive.client)
         self._retrieval = retrieval
         self._detector = detector
         self._matcher = Matcher(retrieval, detector)
         self._metrics = metrics
-        self._names = names
+        self._names = recognition.names
         self._stage = StageTimer(metrics)
-        self._times = CaptureTimes(archive.sensors, tolerance, doubts, now)
-        self._recorder = EventRecorder(archive, retrieval, ClipKeeper(clips, metrics), self._times, metrics)
-        self._preparer = MessagePreparer(archive, retrieval, extractor, self._stage)
+        self._times = CaptureTimes(archive.sensors, clock or ClockRules())
+        clips = ClipKeeper(stores.audio, metrics)
+        self._recorder = EventRecorder(archive, retrieval, clips, self._times, metrics)
+        self._preparer = MessagePreparer(archive, retrieval, recognition.extractor, self._stage)
 
     def handle(self, topic: str, payload: bytes) -> HandledMessage:
         """`handle_all` of one message."""

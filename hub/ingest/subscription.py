@@ -15,6 +15,11 @@ _NOT_SUPPORTED: Final = 0x9E
 """Shared subscriptions not supported. Source: MQTT 5.0, 3.9.3."""
 
 
+def event_client_id(hub: str) -> str:
+    """Return the client id of a hub's connection for events."""
+    return f"earwitness-hub-{hub}"
+
+
 def level_client_id(hub: str) -> str:
     """Return the client id of a hub's connection for level series."""
     return f"earwitness-hub-{hub}-levels"

@@ -24,9 +24,8 @@ from hub.domain.records import to_ms
 from hub.metrics.definitions import HubMetrics
 from hub.store import keys
 from hub.store.client import raises_unavailable
-from hub.store.episodes import EpisodeStore
-from hub.store.events import EventStore
 from hub.store.json_rows import encode
+from hub.store.stores import Stores
 from shared.feature_space import Features, FeatureSpace
 from shared.taxonomy import CATEGORIES
 
@@ -85,37 +84,41 @@ class EventSample:
         return len(self.presence) >= least and self.spans >= LEAST_SPANS
 
 
-class DriftProbe:
-    """Measures drift and exports it.
+@dataclass(frozen=True, slots=True)
+class DriftRule:
+    """Which events are measured, and which are the reference.
 
-    Args:
-        archive: the event store.
-        episode_store: the episode store.
-        metrics: the hub's metrics.
-        models: the networks in use.
+    Attributes:
         window: time span of the measured events.
         least: minimum events of a measurement.
         first: time span of the reference of this deployment.
     """
 
+    window: timedelta
+    least: int
+    first: timedelta
+
+
+class DriftProbe:
+    """Measures drift and exports it.
+
+    Args:
+        stores: of events and episodes.
+        metrics: the hub's metrics.
+        models: the networks in use.
+        rule: which events are measured, and which are the reference.
+    """
+
     def __init__(
-        self,
-        archive: EventStore,
-        episode_store: EpisodeStore,
-        metrics: HubMetrics,
-        models: Sequence[MonitoredModel],
-        *,
-        window: timedelta,
-        least: int,
-        first: timedelta,
+        self, stores: Stores, metrics: HubMetrics, models: Sequence[MonitoredModel], rule: DriftRule
     ) -> None:
-        self._redis = archive.client
-        self._episode_store = episode_store
+        self._redis = stores.events.client
+        self._episode_store = stores.episodes
         self._metrics = metrics
         self._models = models
-        self._window = window
-        self._least = least
-        self._first_ms = round(first.total_seconds() * 1000)
+        self._window = rule.window
+        self._least = rule.least
+        self._first_ms = round(rule.first.total_seconds() * 1000)
         metrics.trained_share.replace_all(
             {(one.space.id, name): share for one in models for name, share in one.trained_shares().items()}
         )

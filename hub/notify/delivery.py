@@ -12,7 +12,8 @@ import logging
 import random
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from hub.domain.delivery_policy import DeliveryPolicy, failures_allowed, is_expired
@@ -20,6 +21,7 @@ from hub.metrics.definitions import HubMetrics
 from hub.notify.channels.protocol import Channel, RetryAfterError
 from hub.notify.outbox import Notification, Outbox
 from hub.notify.rendering import MessageRenderer
+from hub.runtime.clock import utc_now
 from shared.backoff import full_jitter
 from shared.errors import InvalidError, UnavailableError
 from shared.worker import Worker
@@ -38,43 +40,68 @@ _GRACE_S: Final = 2.0
 OUTCOMES: Final = ("sent", "retried", "held", "dead")
 
 
-class DeliveryWorker:
-    """Delivers the messages of one channel.
+@dataclass(frozen=True, slots=True)
+class ConfiguredChannel:
+    """A channel of the settings.
 
-    Args:
-        outbox: the channel's outbox.
-        notifier: the channel.
+    Attributes:
+        name: unique name of the channel.
+        kind: `kind` of its settings: webhook, alertmanager or apprise.
+        notifier: sends the messages.
         rules: which messages are sent now, held or dropped.
         wording: renders the texts.
-        hub: name of this hub, which claims messages under it.
-        metrics: the hub's metrics.
+    """
+
+    name: str
+    kind: str
+    notifier: Channel
+    rules: DeliveryPolicy
+    wording: MessageRenderer
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryTiming:
+    """When delivery is tried again, and when it is given up.
+
+    Attributes:
         expire_after_s: a message that cannot be sent for this time becomes a dead letter, in seconds.
         retry_cap_s: maximum wait between attempts, in seconds, unless the receiver asks for more.
         now: returns the current time, UTC.
     """
 
+    expire_after_s: float
+    retry_cap_s: float = RETRY_CAP_S
+    now: Callable[[], datetime] = utc_now
+
+
+class DeliveryWorker:
+    """Delivers the messages of one channel.
+
+    Args:
+        outbox: the channel's outbox.
+        channel: the channel.
+        hub: name of this hub, which claims messages under it.
+        metrics: the hub's metrics.
+        timing: when delivery is tried again, and when it is given up.
+    """
+
     def __init__(
         self,
-        *,
         outbox: Outbox,
-        notifier: Channel,
-        rules: DeliveryPolicy,
-        wording: MessageRenderer,
+        channel: ConfiguredChannel,
         hub: str,
         metrics: HubMetrics,
-        expire_after_s: float,
-        retry_cap_s: float = RETRY_CAP_S,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        timing: DeliveryTiming,
     ) -> None:
         self._outbox = outbox
-        self._notifier = notifier
-        self._rules = rules
-        self._wording = wording
+        self._notifier = channel.notifier
+        self._rules = channel.rules
+        self._wording = channel.wording
         self._hub = hub
         self._outcomes = {name: metrics.notifications.labels(outbox.name, name) for name in OUTCOMES}
-        self._expire_after_s = expire_after_s
-        self._retry_cap_s = retry_cap_s
-        self._now = now
+        self._expire_after_s = timing.expire_after_s
+        self._retry_cap_s = timing.retry_cap_s
+        self._now = timing.now
         self._in_flight: dict[str, Notification] = {}
         self._sent: list[Notification] = []  # sent, and not acknowledged in the outbox yet
         self._look_at = 0.0

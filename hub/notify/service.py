@@ -1,6 +1,6 @@
 """Build the notification channels of a hub from settings, start and stop them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -12,7 +12,7 @@ from hub.notify.channels.apprise import Apprise
 from hub.notify.channels.mqtt import MqttAlertPublisher
 from hub.notify.channels.protocol import Channel
 from hub.notify.channels.webhook import Webhook
-from hub.notify.delivery import DeliveryWorker
+from hub.notify.delivery import ConfiguredChannel, DeliveryTiming, DeliveryWorker
 from hub.notify.dispatcher import MQTT, AlertDispatcher, Enrichment, Route
 from hub.notify.http import JsonPoster
 from hub.notify.outbox import Outbox
@@ -30,25 +30,6 @@ from shared.errors import InvalidError
 from shared.messages.alert import AlertMessage
 from shared.settings import MqttSettings
 from shared.worker import Worker
-
-
-@dataclass(frozen=True, slots=True)
-class ConfiguredChannel:
-    """A channel of the settings.
-
-    Attributes:
-        name: unique name of the channel.
-        kind: `kind` of its settings: webhook, alertmanager or apprise.
-        notifier: sends the messages.
-        rules: which messages are sent now, held or dropped.
-        wording: renders the texts.
-    """
-
-    name: str
-    kind: str
-    notifier: Channel
-    rules: DeliveryPolicy
-    wording: MessageRenderer
 
 
 def build_channels(settings: NotifySettings, zone: ZoneInfo, public_url: str) -> list[ConfiguredChannel]:
@@ -130,54 +111,57 @@ def _poster(one: HttpSettings, path: str = "") -> JsonPoster:
     return JsonPoster(url.rstrip("/") + path if path else url, timeout_s=one.timeout_s, ca_file=one.ca_file)
 
 
+@dataclass(frozen=True, slots=True)
+class Destinations:
+    """Where a hub sends alerts, and until when.
+
+    Attributes:
+        broker: connection to the broker.
+        channels: the other channels.
+        late_after_s: age from which an alert is no news, in seconds.
+        expire_after_s: a message that cannot be sent for this time becomes a dead letter, in seconds.
+    """
+
+    broker: MqttSettings
+    channels: Sequence[ConfiguredChannel]
+    late_after_s: float
+    expire_after_s: float
+
+
 class NotificationService:
     """The dispatcher and all channels of a running hub.
 
     Args:
         client: Redis client.
-        mqtt: connection to the broker.
-        notify: settings of the other channels.
-        zone: time zone of quiet hours, digest times and texts.
-        public_url: URL of the hub's pages for browsers.
+        destinations: where alerts are sent.
         hub: name of this hub.
         metrics: the hub's metrics.
         enrichment: enriches an alert before it is sent; see `AlertDispatcher`.
-
-    Raises:
-        InvalidError: settings that cannot be used.
     """
 
     def __init__(
         self,
         client: Any,  # noqa: ANN401 - the client is untyped
-        *,
-        mqtt: MqttSettings,
-        notify: NotifySettings,
-        zone: ZoneInfo,
-        public_url: str,
+        destinations: Destinations,
         hub: str,
         metrics: HubMetrics,
         enrichment: Enrichment | None = None,
     ) -> None:
-        broker = Outbox(client, MQTT)
-        addresses = [Route(broker, NewsFilter(notify.late_after_s).accepts)]
+        broker, late_after_s = Outbox(client, MQTT), destinations.late_after_s
+        addresses = [Route(broker, NewsFilter(late_after_s).accepts)]
         publisher = MqttAlertPublisher(
-            outbox=broker, settings=mqtt, client_id=f"earwitness-hub-{hub}-alerts", hub=hub, metrics=metrics
+            outbox=broker,
+            settings=destinations.broker,
+            client_id=f"earwitness-hub-{hub}-alerts",
+            hub=hub,
+            metrics=metrics,
         )
         self._parts: list[MqttAlertPublisher | DeliveryWorker | AlertDispatcher] = [publisher]
-        for channel in build_channels(notify, zone, public_url):
+        timing = DeliveryTiming(destinations.expire_after_s)
+        for channel in destinations.channels:
             outbox = Outbox(client, channel.name)
-            addresses.append(Route(outbox, NewsFilter(notify.late_after_s, channel.rules).accepts))
-            delivery_worker = DeliveryWorker(
-                outbox=outbox,
-                notifier=channel.notifier,
-                rules=channel.rules,
-                wording=channel.wording,
-                hub=hub,
-                metrics=metrics,
-                expire_after_s=notify.expire_after_s,
-            )
-            self._parts.append(delivery_worker)
+            addresses.append(Route(outbox, NewsFilter(late_after_s, channel.rules).accepts))
+            self._parts.append(DeliveryWorker(outbox, channel, hub, metrics, timing))
         self._parts.append(AlertDispatcher(client, hub=hub, addresses=addresses, enrichment=enrichment))
 
     @property
@@ -206,6 +190,16 @@ def notifiers_of(settings: HubSettings) -> list[ConfiguredChannel]:
         InvalidError: a channel cannot be used.
     """
     return build_channels(settings.notify, ZoneInfo(settings.sites.timezone), settings.web.public_url)
+
+
+def destinations_of(settings: HubSettings) -> Destinations:
+    """Return where alerts are sent by these settings.
+
+    Raises:
+        InvalidError: a channel cannot be used.
+    """
+    notify = settings.notify
+    return Destinations(settings.mqtt, notifiers_of(settings), notify.late_after_s, notify.expire_after_s)
 
 
 def describe_channels(settings: HubSettings) -> str:

@@ -7,23 +7,24 @@ Redis for a running hub, which completes and publishes them.
 
 import os
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, Self
 
 import numpy as np
 from prometheus_client import CollectorRegistry
 
-from hub.app.event_factory import build_detector
+from hub.app.event_factory import build_pipeline
 from hub.app.factory import (
     build_extractor,
     build_retrieval,
-    build_sensor_map,
     build_stores,
     build_threshold_tuner,
 )
+from hub.ingest.capture_times import ClockRules
 from hub.ingest.messages import Outcome, PreparedMessage
-from hub.ingest.pipeline import Pipeline
+from hub.ingest.pipeline import Recognition
 from hub.metrics.definitions import HubMetrics
 from hub.sandbox.neighbourhood import HistoryClip, batches
 from hub.sandbox.rendered_clips import Sounds, Take, render
@@ -97,16 +98,13 @@ class HistoryWriter:
         self._extractor, _ = build_extractor(settings, self._retrieval)
         self._tuner = build_threshold_tuner(settings.alerts, stores)
         audio_dir = settings.store.audio_dir
-        places, metrics = build_sensor_map(settings.sites), HubMetrics(CollectorRegistry())
-        self._received_at = datetime.now(places.timezone)
-        self._pipeline = Pipeline(
-            archive=self.archive,
-            retrieval=self._retrieval,
-            extractor=self._extractor,
-            detector=build_detector(settings, stores, places, metrics),
-            metrics=metrics,
-            clips=LinkedClips(audio_dir) if audio_dir else None,
-            now=lambda: self._received_at,
+        self._received_at = datetime.now(UTC)
+        self._pipeline = build_pipeline(
+            settings,
+            replace(stores, audio=LinkedClips(audio_dir) if audio_dir else None),
+            Recognition(self._extractor, self._retrieval),
+            HubMetrics(CollectorRegistry()),
+            ClockRules(now=lambda: self._received_at),
         )
         self._numbers: dict[str, int] = {}
 

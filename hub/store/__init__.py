@@ -13,6 +13,7 @@
 | `named_sounds`, `name_returns` | named sounds and when they returned |
 | `dead_letters` | messages that were refused |
 | `sensor_signals` | what the events of a sensor show of its microphone and its connection |
+| `stores` | all stores of a hub, as one value |
 | `consumer_group` | a stream that hubs divide among themselves |
 | `audio_files`, `verdict_file` | FLAC files; verdicts as JSON lines |
 | `time_correction` | events that earlier hubs stored with times in the future |

@@ -17,7 +17,7 @@ from hub.store import changes, keys
 from hub.store.alerts import AlertStore
 from hub.store.client import connect, meaning, raises_unavailable
 from hub.store.codec import FIELDS, from_redis_hash, to_redis_hash
-from hub.store.dead_letters import CAP_BYTES, DeadLetters, Limits
+from hub.store.dead_letters import DeadLetters, Limits
 from hub.store.event_removal import EventRemoval, time_index_keys
 from hub.store.fitness import Fitness, StoreReport, examine_store, wait_for_disk
 from hub.store.level_details import LevelDetailsReader
@@ -65,8 +65,7 @@ class EventStore:
         url: as `redis.Redis.from_url` takes it.
         timeout_s: longest wait for one answer.
         ca_file: authority that made the store's certificate; the system's if None.
-        max_dead_letters: most invalid dead letters of one sensor.
-        max_dead_letter_bytes: most bytes of all dead letters.
+        limits: most dead letters that are kept; None: as `Limits` has them by default.
         ear: thresholds by which a working microphone is recognised.
     """
 
@@ -76,15 +75,14 @@ class EventStore:
         *,
         timeout_s: float = 5.0,
         ca_file: Path | None = None,
-        max_dead_letters: int = 1_000,
-        max_dead_letter_bytes: int = CAP_BYTES,
+        limits: Limits | None = None,
         ear: SilenceThresholds | None = None,
     ) -> None:
         self._redis = connect(url, timeout_s, ca_file)
         self._sync_ms = int(800 * timeout_s)
         self._ear = ear or SilenceThresholds()
         self.rows = Rows()
-        self.letters = DeadLetters(self._redis, Limits(max_dead_letters, max_dead_letter_bytes), self.rows)
+        self.letters = DeadLetters(self._redis, limits or Limits(), self.rows)
         self.alerts = AlertStore(self._redis, self.rows)
         self.sensors = SensorStore(self._redis, self.rows)
         self.changes = changes.ChangeLog(self._redis)

@@ -44,10 +44,10 @@ class Drawer:
     partition: Partition
     stored: Mapping[str, StoredSource]
     members: Mapping[str, StoredMember]
-    filed: dict[str, Member] = field(default_factory=dict)
-    opened_ms: dict[str, int] = field(default_factory=dict)
-    left: set[str] = field(default_factory=set)
-    done: set[str] = field(default_factory=set)
+    filed: dict[str, Member] = field(init=False, default_factory=dict)
+    opened_ms: dict[str, int] = field(init=False, default_factory=dict)
+    left: set[str] = field(init=False, default_factory=set)
+    done: set[str] = field(init=False, default_factory=set)
 
     def before(self, episode: str) -> Member | None:
         """Return an episode as it was filed, if its identity can be compared."""

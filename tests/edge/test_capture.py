@@ -13,6 +13,7 @@ from edge.clock import clock_at, within_wire
 from edge.settings import EdgeSettings
 from edge.sources import AudioClip, SourceItem
 from edge.spool import Spool
+from edge.spool_writer import Destination
 from shared.errors import InvalidError, UnavailableError
 from shared.events import EARLIEST, LATEST, EventId
 from shared.messages.event import decode_event
@@ -48,7 +49,7 @@ def audio_clip(at: datetime | None = None) -> AudioClip:
 
 
 def capture_of(spool: Spool, source: Microphone, *settings: str) -> Capture:
-    return Capture(load_settings(EdgeSettings, None, settings), source, spool, "b", lambda: None)
+    return Capture(load_settings(EdgeSettings, None, settings), source, Destination(spool, lambda: None), "b")
 
 
 class Stop(threading.Event):

@@ -6,11 +6,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count, pairwise
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
-from prometheus_client import CollectorRegistry
 
 from edge.capture import Capture
 from edge.event_times import TimeCorrectingPublisher
@@ -18,24 +16,19 @@ from edge.publisher import SpoolPublisher
 from edge.settings import EdgeSettings
 from edge.sources import AudioClip, SourceItem
 from edge.spool import Spool
-from hub.alerting.detector import AlertDetector
+from edge.spool_writer import Destination
 from hub.domain.records import StoredEvent
-from hub.domain.sensor_map import SensorMap
-from hub.features.logmel import LogMel
-from hub.ingest.pipeline import Pipeline
-from hub.metrics.definitions import HubMetrics
 from hub.runtime.embedded_servers import Servers
-from hub.search.retrieval import Retrieval
-from hub.store.episodes import EpisodeStore
 from hub.store.event_queries import EventFilter, EventQueries
 from hub.store.events import EventStore
+from hub.store.stores import Stores
 from shared.events import ClockStatus
 from shared.messages.codec import encode_json
 from shared.messages.sensor import SensorReport, StateMessage
 from shared.mqtt.session import Acknowledged, Connected
 from shared.mqtt.topics import SensorTopic
 from shared.settings import load_settings
-from tests.hub.ingest.test_pipeline import ALL_FLAGGED, SCORERS
+from tests.pipelines import pipeline_of
 
 CLIPS = 6
 """One of each fourth hour."""
@@ -125,21 +118,14 @@ class Day:
         self.line, self.spool = Line(), Spool(folder / "s.db", 10**8)
         self.microphone = Microphone(scenario, self.clip)
         settings = load_settings(EdgeSettings, None, ["sensor.site=demo", "sensor.name=roof", "levels.series=false"])
-        self.capture = Capture(settings, self.microphone, self.spool, "b", lambda: None)
+        self.capture = Capture(settings, self.microphone, Destination(self.spool, lambda: None), "b")
         self.publisher = SpoolPublisher(
             TimeCorrectingPublisher(self.line, self.capture.clock, "b"),
             self.spool,
             resend_window_s=0.0,
             patience_s=1e9,
         )
-        self.hub = Pipeline(
-            archive=archive,
-            retrieval=Retrieval(SCORERS),
-            extractor=LogMel(),
-            detector=AlertDetector(EpisodeStore(archive), SensorMap({}, 0.0, ZoneInfo("UTC")), ALL_FLAGGED),
-            metrics=HubMetrics(CollectorRegistry()),
-            now=self.now,
-        )
+        self.hub = pipeline_of(Stores.of(archive), self.now)
         self.connected_from = 0
 
     def clip(self, number: int) -> None:

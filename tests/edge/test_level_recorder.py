@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.level_recorder import LevelRecorder
+from edge.level_recorder import AHEAD_S, LevelRecorder, is_ahead
 from shared.events import EARLIEST, LATEST, Levels
 from shared.level_series import NO_LEVEL, LevelSeries
 from shared.levels.meter import Measurement
@@ -83,3 +83,10 @@ def test_times_at_the_ends_of_the_wires_range_are_sent(at: datetime) -> None:
 
 def test_a_clip_below_a_second_has_no_series() -> None:
     assert recorded((NOON, clip(seconds=0))) == []
+
+
+def test_a_series_is_ahead_if_it_ends_after_the_time_and_what_clocks_may_differ() -> None:
+    (made,) = recorded((NOON, clip()))
+    end_s = NOON.timestamp() + 10.0
+    assert not is_ahead(made, end_s - AHEAD_S)
+    assert is_ahead(made, end_s - AHEAD_S - 0.1)

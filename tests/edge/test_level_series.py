@@ -17,6 +17,7 @@ from edge.selection import HOUR_S, ByteBudget
 from edge.settings import EdgeSettings
 from edge.sources import AudioClip, SourceItem
 from edge.spool import Spool
+from edge.spool_writer import Destination
 from shared.errors import InvalidError, UnavailableError
 from shared.level_series import LevelSeries, decode_series
 from shared.levels.meter import LevelMeter
@@ -78,7 +79,9 @@ class Running:
 
 def captured(spool: Spool, *overrides: str, source: Microphone | None = None) -> Capture:
     settings = load_settings(EdgeSettings, None, overrides)
-    capture = Capture(settings, source or Microphone(6), spool, "b", lambda: None, open_extractor(settings))
+    capture = Capture(
+        settings, source or Microphone(6), Destination(spool, lambda: None), "b", open_extractor(settings)
+    )
     capture.run(Unhurried())
     return capture
 

@@ -24,6 +24,7 @@ from edge.sensor_report import Running
 from edge.settings import EdgeSettings, MetricsSettings
 from edge.sources import AudioClip, SourceItem
 from edge.spool import Spool
+from edge.spool_writer import Destination
 from hub.runtime.embedded_servers import free_port
 from shared.errors import UnavailableError
 from shared.messages.sensor import StateMessage
@@ -132,7 +133,9 @@ def test_a_microphone_that_fails_is_counted_each_time(running: Running, monkeypa
                 raise UnavailableError("unplugged")
             yield AudioClip(np.zeros(80_000, np.float32), 8_000, datetime.now(UTC))
 
-    capture = Capture(load_settings(EdgeSettings, None, []), Microphone(), running.spool, "b", lambda: None)
+    capture = Capture(
+        load_settings(EdgeSettings, None, []), Microphone(), Destination(running.spool, lambda: None), "b"
+    )
     capture.run(threading.Event())
     reported = values(scrape(Running(capture.tally, running.spool, running.publisher)))
     assert (reported["source_failures_total"], reported["clips_captured_total"]) == (2, 1)

@@ -14,6 +14,7 @@ from edge.sound_filter import SoundFilter
 from edge.sources import AudioClip, SourceItem
 from edge.speech_detector import RATE_HZ, SileroDetector, prepare
 from edge.spool import Spool
+from edge.spool_writer import Destination
 from shared.audio import Waveform
 from shared.events import Embedding
 from shared.messages.event import decode_event
@@ -40,7 +41,7 @@ class Street:
 def captured(tmp_path: Path, *overrides: str, clips: int = 6) -> tuple[Capture, Spool]:
     spool = Spool(tmp_path / "s.db", 10**8)
     settings = load_settings(EdgeSettings, None, overrides)
-    capture = Capture(settings, Street(clips), spool, "b", lambda: None, open_extractor(settings))
+    capture = Capture(settings, Street(clips), Destination(spool, lambda: None), "b", open_extractor(settings))
     capture.run(threading.Event())
     return capture, spool
 

@@ -30,8 +30,7 @@ from hub.integrations.homeassistant.discovery import (
 from hub.settings import HomeAssistantSettings
 from hub.store import keys
 from hub.store.client import raises_unavailable
-from hub.store.episodes import EpisodeStore
-from hub.store.events import EventStore
+from hub.store.stores import Stores
 from shared.errors import UnavailableError
 from shared.events import Levels
 from shared.messages.alert import AlertMessage
@@ -63,8 +62,7 @@ class HomeAssistantPublisher:
     """Keeps Home Assistant's devices in line with the sensors of the archive, on its own thread.
 
     Args:
-        archive: store of sensors, levels and alerts.
-        episode_store: store of episodes.
+        stores: of sensors, levels, alerts and episodes.
         settings: group `homeassistant`.
         mqtt: connection to the broker.
         hub: name of this hub.
@@ -73,17 +71,16 @@ class HomeAssistantPublisher:
 
     def __init__(
         self,
-        archive: EventStore,
-        episode_store: EpisodeStore,
+        stores: Stores,
         *,
         settings: HomeAssistantSettings,
         mqtt: MqttSettings,
         hub: str,
         public_url: str,
     ) -> None:
-        self._archive = archive
-        self._episode_store = episode_store
-        self._redis = archive.client
+        self._archive = stores.events
+        self._episode_store = stores.episodes
+        self._redis = self._archive.client
         self._settings = settings
         self._hub = hub
         self._online = str(HubTopic(hub, "online"))

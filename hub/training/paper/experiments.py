@@ -106,9 +106,9 @@ class ExperimentRunner:
     cache: Path | None
     report: ReportFn
 
-    _data: dict[str, tuple[Dataset, Dataset]] = field(default_factory=dict)
-    _benchmarks: dict[str, Benchmark] = field(default_factory=dict)
-    _benches: dict[str, SensorEvaluation] = field(default_factory=dict)
+    _data: dict[str, tuple[Dataset, Dataset]] = field(init=False, default_factory=dict)
+    _benchmarks: dict[str, Benchmark] = field(init=False, default_factory=dict)
+    _benches: dict[str, SensorEvaluation] = field(init=False, default_factory=dict)
 
     def record(self, experiment: Experiment) -> dict[str, Any] | None:
         """Return the record of an experiment; None if it was not run.

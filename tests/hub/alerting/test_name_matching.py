@@ -4,31 +4,26 @@ import threading
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
-from hub.alerting.detector import AlertDetector
 from hub.alerting.name_matching import EVERY_S, NameMatcher
-from hub.app.factory import Stores
 from hub.app.retention import Retention
-from hub.domain.alert_rule import AlertRule
-from hub.domain.named_sounds import ALL_SITES, EXAMPLES_LIMIT, NamedSound, NameTakenError, Treatment
+from hub.domain.named_sounds import ALL_SITES, EXAMPLES_LIMIT, NameTakenError, Treatment
 from hub.domain.records import to_ms
-from hub.domain.sensor_map import SensorMap
 from hub.features.logmel import LogMel
 from hub.ingest.messages import Outcome
-from hub.ingest.pipeline import Pipeline
+from hub.ingest.pipeline import Recognition
 from hub.metrics.definitions import HubMetrics
 from hub.model.checkpoint import default_checkpoint, load
 from hub.search.retrieval import Retrieval
 from hub.search.scoring.scorer import Scorer
+from hub.settings import HubSettings
 from hub.store.audio_files import AudioFileStore
-from hub.store.episodes import EpisodeStore
 from hub.store.events import EventStore
-from hub.store.named_sounds import NamedSounds
+from hub.store.stores import Stores
 from shared.audio import encode_flac
 from shared.errors import InvalidError
 from shared.events import Embedding, Flac
@@ -37,18 +32,22 @@ from shared.messages.alert import AlertMessage
 from shared.messages.event import encode_event
 from shared.mqtt.topics import SensorTopic
 from tests.factories import NOON, event
-from tests.hub.ingest.test_pipeline import ALL_FLAGGED
 from tests.named import with_identity
+from tests.pipelines import ALL_FLAGGED, pipeline_of
 
 pytestmark = pytest.mark.redis
 
-NONE_FLAGGED = AlertRule(
-    min_presence=0.0, min_shared=1.1, threshold=1.0, exclude_same_sensor_s=0.0, others_per_day=1e-6
+STREET = {"sensor_positions": {"demo/street-1": (40.7, -74.0), "demo/street-2": (40.7005, -74.0)}}
+NONE_FLAGGED = HubSettings.model_validate(
+    {
+        "alerts": {"min_shared_probability": 1.0, "default_threshold": 1.0, "max_false_alerts_per_day": 1e-6},
+        "sites": STREET,
+    }
 )
-"""A rule that never raises an alert."""
+"""Settings of a hub that never raises an alert."""
+FLAGGED = ALL_FLAGGED.model_copy(update={"sites": NONE_FLAGGED.sites})
 CLIPS = np.stack([body.features for seq in range(300) if isinstance(body := event(seq).body, Embedding)])
 RATE_HZ = 22_050
-NEARBY = SensorMap({"demo/street-1": (40.7, -74.0), "demo/street-2": (40.7005, -74.0)}, 200.0, ZoneInfo("UTC"))
 
 
 def scorers(seed: int = 0) -> list[Scorer]:
@@ -64,29 +63,17 @@ SCORERS = scorers()
 class Hub:
     """A pipeline that knows named sounds, over a store that others may use too."""
 
-    def __init__(self, archive: EventStore, rule: AlertRule = NONE_FLAGGED, clips: Path | None = None) -> None:
+    def __init__(self, archive: EventStore, settings: HubSettings = NONE_FLAGGED, clips: Path | None = None) -> None:
         self.archive = archive
         self.time_s = 0.0
         self.now = NOON
-        self.clips = AudioFileStore(clips) if clips is not None else None
         self.metrics = HubMetrics(CollectorRegistry())
         self.retrieval = Retrieval(SCORERS)
-        self.names = NamedSounds(archive, self.clips)
+        self.stores = Stores.of(archive, AudioFileStore(clips) if clips is not None else None)
+        self.names, self.episode_store = self.stores.names, self.stores.episodes
         self.matcher = NameMatcher(self.names, self.retrieval, lambda: self.time_s)
-        self.episode_store = EpisodeStore(archive)
-        self.pipeline = Pipeline(
-            archive=archive,
-            retrieval=self.retrieval,
-            extractor=LogMel(),
-            detector=AlertDetector(self.episode_store, NEARBY, rule, named=self._count),
-            metrics=self.metrics,
-            clips=self.clips,
-            names=self.matcher,
-            now=lambda: self.now,
-        )
-
-    def _count(self, sound: NamedSound) -> None:
-        self.metrics.named.labels(sound.treatment.mode).inc()
+        recognition = Recognition(LogMel(), self.retrieval, self.matcher)
+        self.pipeline = pipeline_of(self.stores, lambda: self.now, settings, recognition, self.metrics)
 
     def counted(self, mode: str) -> float | None:
         return self.metrics.registry.get_sample_value("earwitness_hub_events_named_total", {"mode": mode})
@@ -146,7 +133,7 @@ def test_a_watched_sound_raises_an_alert_whenever_it_returns_though_the_rule_rai
 
 
 def test_a_muted_sound_is_archived_and_counted_and_raises_no_alert(archive: EventStore) -> None:
-    hub = Hub(archive, ALL_FLAGGED)
+    hub = Hub(archive, FLAGGED)
     hub.receive(0, source=1)
     assert hub.receive(1, 1, 100.0) is not None, "the rule raises alerts about everything"
     hub.names.add("Bakery fan", [id_of(0), id_of(1)], treatment=Treatment("muted"))
@@ -159,7 +146,7 @@ def test_a_muted_sound_is_archived_and_counted_and_raises_no_alert(archive: Even
 
 
 def test_a_name_that_is_only_shown_is_reported_with_the_alerts_that_there_are_anyway(archive: EventStore) -> None:
-    hub = Hub(archive, ALL_FLAGGED)
+    hub = Hub(archive, FLAGGED)
     hub.receive(0, source=1)
     hub.names.add("Bakery fan", [id_of(0)])
     alert = hub.receive(1, 1, 100.0)
@@ -232,7 +219,7 @@ def test_the_sound_of_an_example_outlasts_the_event_and_goes_with_the_name(
         hub.pipeline.handle(str(SensorTopic("demo", "street-1", "event")), encode_event(sent))
     clip = (tmp_path / "clips" / archive.fetch([id_of(0)])[0].clip).read_bytes()
     sound = hub.names.add("Hiss", [id_of(0), id_of(1)])
-    retention = Retention(Stores.of(archive, hub.clips), hub.retrieval, hub.metrics)
+    retention = Retention(hub.stores, hub.retrieval, hub.metrics)
     retention.expire(NOON + timedelta(days=1))
     retention.sweep(NOON + timedelta(days=1))
     kept = hub.names.examples((sound.id, example) for example in sound.examples)

@@ -8,31 +8,28 @@ import shutil
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
-from hub.alerting.detector import AlertDetector
-from hub.app.factory import Stores
 from hub.app.retention import Retention
-from hub.domain.sensor_map import SensorMap
 from hub.features.logmel import LogMel
 from hub.ingest.messages import Outcome
-from hub.ingest.pipeline import Pipeline
+from hub.ingest.pipeline import Recognition
 from hub.metrics.definitions import HubMetrics
 from hub.search.retrieval import Retrieval
 from hub.store.audio_files import SETTLED_S, AudioFileStore
 from hub.store.episodes import EpisodeStore
 from hub.store.events import EventStore
+from hub.store.stores import Stores
 from shared.audio import encode_flac
 from shared.errors import UnavailableError
 from shared.events import Flac
 from shared.messages.event import encode_event
 from shared.mqtt.topics import SensorTopic
 from tests.factories import NOON, event
-from tests.hub.ingest.test_pipeline import ALL_FLAGGED, SCORERS
+from tests.pipelines import SCORERS, pipeline_of
 
 pytestmark = pytest.mark.redis
 
@@ -50,16 +47,10 @@ class Hub:
         self.metrics = HubMetrics(CollectorRegistry())
         self.retrieval = Retrieval(SCORERS)
         self.episode_store = EpisodeStore(archive)
-        self._pipeline = Pipeline(
-            archive=archive,
-            retrieval=self.retrieval,
-            extractor=LogMel(),
-            detector=AlertDetector(self.episode_store, SensorMap({}, 0.0, ZoneInfo("UTC")), ALL_FLAGGED),
-            metrics=self.metrics,
-            clips=AudioFileStore(root),
-            now=lambda: self.now,
-        )
-        self.retention = Retention(Stores.of(archive, AudioFileStore(root)), self.retrieval, self.metrics)
+        stores = Stores.of(archive, AudioFileStore(root))
+        recognition = Recognition(LogMel(), self.retrieval)
+        self._pipeline = pipeline_of(stores, lambda: self.now, recognition=recognition, metrics=self.metrics)
+        self.retention = Retention(stores, self.retrieval, self.metrics)
 
     def receive(self, seq: int, *, after_s: float = 0.0) -> bool:
         """Send a clip of sound; whether it is archived with an alert."""

@@ -11,12 +11,14 @@ import typer
 from typer.testing import CliRunner
 
 from hub.alerting.feedback import FeedbackService
-from hub.alerting.threshold_tuner import ThresholdTuner
+from hub.app.factory import build_feedback, build_threshold_tuner
 from hub.cli import feedback as commands
 from hub.model.checkpoint import baseline_checkpoint, default_checkpoint, load
 from hub.search.scoring.scorer import Scorer
+from hub.settings import AlertsSettings
 from hub.store.episodes import EpisodeStore
 from hub.store.events import EventStore
+from hub.store.stores import Stores
 from hub.store.verdict_file import read_verdicts
 from hub.training.datasets.verdicts import load_feedback
 from shared.errors import InvalidError
@@ -65,9 +67,8 @@ def feedback(archive: EventStore) -> FeedbackService:
     events = [event(seq, MONDAY + timedelta(hours=seq)) for seq in range(1, 41)] + [event(0, MONDAY, "s9", dog=0.2)]
     archive.add_many(events)
     archive.mark_processed([(stored.id, alert(stored.id.seq) if stored.id.seq else None) for stored in events])
-    episode_store = EpisodeStore(archive)
-    tuner = ThresholdTuner(archive, episode_store, max_false_alerts_per_day=2.0, start=0.6, history_days=30)
-    return FeedbackService(archive, episode_store, tuner)
+    stores = Stores.of(archive)
+    return build_feedback(stores, build_threshold_tuner(AlertsSettings(), stores))
 
 
 def run(store_url: str, *line: str) -> tuple[int, dict[str, object]]:

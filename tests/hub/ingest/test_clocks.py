@@ -15,8 +15,6 @@ from hub.domain.clocks import waited_s
 from hub.domain.match import Match
 from hub.domain.records import ChangeRecord, StoredEvent, to_ms
 from hub.domain.sensor_map import SensorMap
-from hub.features.logmel import LogMel
-from hub.ingest.pipeline import Pipeline
 from hub.metrics.definitions import HubMetrics
 from hub.monitoring.clocks import ClockProbe
 from hub.search.follower import IndexFollower
@@ -24,6 +22,7 @@ from hub.search.retrieval import Retrieval
 from hub.store.episodes import EpisodeStore
 from hub.store.event_queries import EventFilter, EventQueries
 from hub.store.events import EventStore
+from hub.store.stores import Stores
 from hub.store.time_correction import Mender
 from shared.errors import UnavailableError
 from shared.events import Event
@@ -33,7 +32,8 @@ from shared.messages.sensor import STATE_EXPIRY_S, SensorReport, StateMessage
 from shared.mqtt.session import MqttSession, Received
 from shared.mqtt.topics import SensorTopic
 from tests.factories import NOON, event, stored
-from tests.hub.ingest.test_pipeline import SCORERS, pipeline
+from tests.hub.ingest.test_pipeline import pipeline
+from tests.pipelines import SCORERS, flagging, pipeline_of
 from tests.server_processes import Mosquitto, eventually
 
 pytestmark = [pytest.mark.redis, pytest.mark.mosquitto]
@@ -260,16 +260,8 @@ def test_an_alert_states_whether_it_is_of_a_replay_and_how_late_its_clip_came(ar
 
 
 def test_a_sensor_two_hours_ahead_raises_one_alert_a_cool_down_and_not_one_a_clip(archive: EventStore) -> None:
-    rule = AlertRule(min_presence=0.0, min_shared=0.0, threshold=0.0, exclude_same_sensor_s=0.0, others_per_day=1e9)
     now = [NOW]
-    line = Pipeline(
-        archive=archive,
-        retrieval=Retrieval(SCORERS),
-        extractor=LogMel(),
-        detector=AlertDetector(EpisodeStore(archive), SensorMap({}, 0.0, ZoneInfo("UTC")), rule),
-        metrics=HubMetrics(CollectorRegistry()),
-        now=lambda: now[0],
-    )
+    line = pipeline_of(Stores.of(archive), lambda: now[0], flagging())
     about: list[str] = []
     line.handle(str(SensorTopic("demo", "other", "event")), encode_event(event(sensor="other")))
     for seq in range(90):
@@ -310,16 +302,8 @@ def test_the_broker_takes_off_the_time_that_a_state_waited(mosquitto: Mosquitto)
 
 
 def test_a_long_episode_does_not_crowd_out_what_was_detected_before_it(archive: EventStore) -> None:
-    rule = AlertRule(min_presence=0.0, min_shared=0.0, threshold=0.0, others_per_day=1e9, cooldown_s=0.0)
     now = [NOW]
-    line = Pipeline(
-        archive=archive,
-        retrieval=Retrieval(SCORERS),
-        extractor=LogMel(),
-        detector=AlertDetector(EpisodeStore(archive), SensorMap({}, 0.0, ZoneInfo("UTC")), rule),
-        metrics=HubMetrics(CollectorRegistry()),
-        now=lambda: now[0],
-    )
+    line = pipeline_of(Stores.of(archive), lambda: now[0], flagging(cooldown_s=0.0, exclude_same_sensor_s=120.0))
     topic = str(SensorTopic("demo", "street-1", "event"))
     before = replace(event(0, seed=1), captured_at=NOW - timedelta(days=2))
     line.handle(topic, encode_event(before))

@@ -13,7 +13,9 @@ from contextlib import contextmanager
 import pytest
 from prometheus_client import CollectorRegistry
 
+from hub.ingest.backlog import Backlog
 from hub.ingest.consumer import BATCH, MqttConsumer
+from hub.ingest.event_subscription import Subscriber
 from hub.ingest.messages import HandledMessage, Outcome, PreparedMessage
 from hub.metrics.definitions import HubMetrics
 from shared.errors import UnavailableError
@@ -63,16 +65,7 @@ class Recorder:
 @contextmanager
 def running(broker: Broker, recorder: Recorder, capacity: int = 1_000, *, beats: bool = True) -> Iterator[HubMetrics]:
     metrics = HubMetrics(CollectorRegistry())
-    intake = MqttConsumer(
-        settings=broker.settings,
-        client_id="earwitness-hub-test",
-        group="hubs",
-        capacity=capacity,
-        pipeline=recorder,
-        metrics=metrics,
-        hub="test",
-        beats=beats,
-    )
+    intake = MqttConsumer(Subscriber(broker.settings, "test", "hubs", beats), recorder, Backlog(capacity), metrics)
     thread = threading.Thread(target=intake.run, daemon=True)
     thread.start()
     try:

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Sequence
 import pytest
 from prometheus_client import CollectorRegistry
 
+from hub.ingest.backlog import Backlog
 from hub.ingest.consumer import MqttConsumer
+from hub.ingest.event_subscription import Subscriber
 from hub.ingest.messages import HandledMessage, Outcome, PreparedMessage
 from hub.metrics.definitions import HubMetrics
 from shared.mqtt.session import Acknowledged, MqttSession
@@ -44,17 +46,7 @@ class Slow:
 
 def test_large_messages_wait_at_the_broker_and_all_are_taken(mosquitto: Mosquitto) -> None:
     slow, metrics = Slow(), HubMetrics(CollectorRegistry())
-    intake = MqttConsumer(
-        settings=mosquitto.settings,
-        client_id="earwitness-hub-test",
-        group="hubs",
-        capacity=256,
-        capacity_bytes=CAPACITY,
-        pipeline=slow,
-        metrics=metrics,
-        hub="test",
-        beats=True,
-    )
+    intake = MqttConsumer(Subscriber(mosquitto.settings, "test", "hubs"), slow, Backlog(256, CAPACITY), metrics)
     highest = 0.0
 
     def value(name: str) -> float:

@@ -4,14 +4,14 @@ import base64
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 import redis
 from prometheus_client import CollectorRegistry
 
-from hub.domain.clocks import Doubts
+from hub.ingest.capture_times import ClockRules
 from hub.ingest.level_consumer import CAPACITY, LevelConsumer, LevelRules
 from hub.metrics.definitions import HubMetrics
 from hub.runtime.embedded_servers import Servers
@@ -50,7 +50,7 @@ def message(one: LevelSeries) -> tuple[str, bytes]:
 @contextmanager
 def running(broker: Mosquitto, archive: EventStore) -> Iterator[HubMetrics]:
     metrics = HubMetrics(CollectorRegistry())
-    rules = LevelRules("test", "hubs", timedelta(minutes=2), Doubts, now=lambda: NOW)
+    rules = LevelRules("test", "hubs", ClockRules(now=lambda: NOW))
     consumer = LevelConsumer(broker.settings, archive, metrics, rules)
     consumer.start()
     try:

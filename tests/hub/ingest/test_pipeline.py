@@ -4,61 +4,39 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
 import redis
-from prometheus_client import CollectorRegistry
 
-from hub.alerting.detector import AlertDetector
-from hub.domain.alert_rule import AlertRule
-from hub.domain.sensor_map import SensorMap
 from hub.features.logmel import LogMel
 from hub.ingest.messages import HandledMessage, Outcome
-from hub.ingest.pipeline import Pipeline
+from hub.ingest.pipeline import Pipeline, Recognition
 from hub.metrics.definitions import HubMetrics
 from hub.model.checkpoint import default_checkpoint, load
 from hub.notify.dispatcher import unpublished_alert_count
 from hub.search.follower import IndexFollower, sync_index
 from hub.search.retrieval import Retrieval
 from hub.search.scoring.scorer import Scorer
-from hub.store.episodes import EpisodeStore
 from hub.store.events import EventStore
+from hub.store.stores import Stores
 from shared.errors import UnavailableError
-from shared.feature_space import LOGMEL, VGGISH
+from shared.feature_space import VGGISH
 from shared.messages.codec import encode_json
 from shared.messages.event import encode_event
 from shared.messages.sensor import StateMessage
 from shared.mqtt.topics import SensorTopic
 from tests.factories import NOON, event, stored
 from tests.identities import identified
+from tests.pipelines import SCORERS, pipeline_of
 from tests.server_processes import Store, eventually
 
 pytestmark = pytest.mark.redis
 
-ALL_FLAGGED = AlertRule(
-    min_presence=0.0,
-    min_shared=0.0,
-    threshold=0.0,
-    exclude_same_sensor_s=0.0,
-    max_matches=3,
-    gap_s=0.0,
-    cooldown_s=0.0,
-    others_per_day=1e9,
-)
-SCORERS = [Scorer(load(default_checkpoint(space.id))) for space in (VGGISH, LOGMEL)]
-
 
 def pipeline(archive: EventStore, retrieval: Retrieval | None = None, metrics: HubMetrics | None = None) -> Pipeline:
-    return Pipeline(
-        archive=archive,
-        retrieval=Retrieval(SCORERS) if retrieval is None else retrieval,
-        extractor=LogMel(),
-        detector=AlertDetector(EpisodeStore(archive), SensorMap({}, 0.0, ZoneInfo("UTC")), ALL_FLAGGED),
-        metrics=metrics or HubMetrics(CollectorRegistry()),
-        now=lambda: NOON + timedelta(days=1),
-    )
+    recognition = Recognition(LogMel(), Retrieval(SCORERS) if retrieval is None else retrieval)
+    return pipeline_of(Stores.of(archive), lambda: NOON + timedelta(days=1), recognition=recognition, metrics=metrics)
 
 
 def message(seq: int, sensor: str = "street-1") -> tuple[str, bytes]:

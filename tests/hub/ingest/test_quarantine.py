@@ -17,7 +17,8 @@ from hub.store.events import EventStore
 from shared.errors import UnavailableError
 from shared.feature_space import Features
 from tests.factories import event
-from tests.hub.ingest.test_pipeline import SCORERS, message, pipeline
+from tests.hub.ingest.test_pipeline import message, pipeline
+from tests.pipelines import SCORERS
 
 pytestmark = pytest.mark.redis
 

@@ -3,32 +3,26 @@
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import pytest
 from prometheus_client import CollectorRegistry
 
 from edge.sealing import Sealer
-from hub.alerting.detector import AlertDetector
-from hub.app.factory import Stores
 from hub.app.retention import Retention
-from hub.domain.sensor_map import SensorMap
-from hub.features.logmel import LogMel
 from hub.ingest.messages import Outcome
-from hub.ingest.pipeline import Pipeline
 from hub.metrics.definitions import HubMetrics
 from hub.search.retrieval import Retrieval
 from hub.store.audio_files import AudioFileStore
-from hub.store.episodes import EpisodeStore
 from hub.store.events import EventStore
 from hub.store.named_sounds import NamedSounds
+from hub.store.stores import Stores
 from shared.events import Event, Flac
 from shared.messages.event import encode_event
 from shared.mqtt.topics import SensorTopic
 from shared.sealed_sound import SealedSound
 from tests.factories import NOON, event
 from tests.hub.cli.test_sealed import FLAC
-from tests.hub.ingest.test_pipeline import ALL_FLAGGED, SCORERS
+from tests.pipelines import SCORERS, pipeline_of
 from tests.sealing import LOCKED
 
 pytestmark = pytest.mark.redis
@@ -42,15 +36,8 @@ def sent() -> Event:
 @pytest.fixture
 def root(tmp_path: Path, archive: EventStore, sent: Event) -> Path:
     """The audio folder of a hub that archived the event."""
-    pipeline = Pipeline(
-        archive=archive,
-        retrieval=Retrieval(SCORERS),
-        extractor=LogMel(),
-        detector=AlertDetector(EpisodeStore(archive), SensorMap({}, 0.0, ZoneInfo("UTC")), ALL_FLAGGED),
-        metrics=HubMetrics(CollectorRegistry()),
-        clips=AudioFileStore(tmp_path),
-        now=lambda: NOON + timedelta(seconds=11),
-    )
+    stores = Stores.of(archive, AudioFileStore(tmp_path))
+    pipeline = pipeline_of(stores, lambda: NOON + timedelta(seconds=11))
     handled = pipeline.handle(str(SensorTopic("demo", "street-1", "event")), encode_event(sent))
     assert handled.outcome is Outcome.ARCHIVED
     return tmp_path

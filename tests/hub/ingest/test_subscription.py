@@ -15,7 +15,9 @@ from edge.settings import EdgeSettings
 from hub.app.hub import Hub
 from hub.diagnostics import run_checks
 from hub.ingest import event_subscription
+from hub.ingest.backlog import Backlog
 from hub.ingest.consumer import MqttConsumer
+from hub.ingest.event_subscription import Subscriber
 from hub.metrics.definitions import HubMetrics
 from hub.monitoring import heartbeat
 from hub.runtime.embedded_servers import free_port
@@ -145,16 +147,8 @@ def test_a_hub_that_receives_none_of_its_own_heartbeats_is_not_healthy(
 def test_a_subscription_that_is_granted_later_is_noticed(monkeypatch: pytest.MonkeyPatch, beats: bool) -> None:
     monkeypatch.setattr(event_subscription, "ASK_AGAIN_S", 0.1)
     with broken(Behaviour(suback={"$share": 0x87})) as broker:
-        intake = MqttConsumer(
-            settings=broker.settings,
-            client_id="hub",
-            group="hubs",
-            capacity=10,
-            pipeline=Recorder(),
-            metrics=HubMetrics(CollectorRegistry()),
-            hub="one",
-            beats=beats,
-        )
+        subscriber = Subscriber(broker.settings, "one", "hubs", beats)
+        intake = MqttConsumer(subscriber, Recorder(), Backlog(10), HubMetrics(CollectorRegistry()))
         thread = threading.Thread(target=intake.run, daemon=True)
         thread.start()
         try:

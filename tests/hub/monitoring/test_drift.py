@@ -10,9 +10,9 @@ from prometheus_client import CollectorRegistry
 from hub.domain.psi import Reference
 from hub.domain.records import StoredEvent
 from hub.metrics.definitions import HubMetrics
-from hub.monitoring.drift import DriftProbe, MonitoredModel
-from hub.store.episodes import EpisodeStore
+from hub.monitoring.drift import DriftProbe, DriftRule, MonitoredModel
 from hub.store.events import EventStore
+from hub.store.stores import Stores
 from shared.feature_space import LOGMEL, VGGISH
 from tests.factories import NOON, stored
 
@@ -23,13 +23,10 @@ PSI_TRAINED = {**SPACE, "reference": "training"}
 
 def look_of(archive: EventStore, metrics: HubMetrics, record: dict[str, object] | None = None) -> DriftProbe:
     return DriftProbe(
-        archive,
-        EpisodeStore(archive),
+        Stores.of(archive),
         metrics,
         [MonitoredModel(VGGISH, "network", record or {}), MonitoredModel(LOGMEL, "other", {})],
-        window=timedelta(days=1),
-        least=100,
-        first=timedelta(days=3),
+        DriftRule(window=timedelta(days=1), least=100, first=timedelta(days=3)),
     )
 
 

@@ -6,12 +6,13 @@ from datetime import timedelta
 import pytest
 from prometheus_client import CollectorRegistry
 
-from hub.app.factory import Stores, build_feedback, build_threshold_tuner
+from hub.app.factory import build_feedback, build_threshold_tuner
 from hub.domain.verdicts import VerdictKind
 from hub.metrics.definitions import HubMetrics
 from hub.monitoring.verdicts import VerdictProbe
 from hub.settings import AlertsSettings
 from hub.store.events import EventStore
+from hub.store.stores import Stores
 from tests.factories import NOON, alert
 
 

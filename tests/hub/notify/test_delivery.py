@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from hub.domain.delivery_policy import HEAD_OF_LINE_RETRIES, DeliveryPolicy, TimeOfDayRange
 from hub.metrics.definitions import HubMetrics
 from hub.notify.channels.webhook import Webhook
-from hub.notify.delivery import DeliveryWorker
+from hub.notify.delivery import ConfiguredChannel, DeliveryTiming, DeliveryWorker
 from hub.notify.dispatcher import AlertDispatcher, Route
 from hub.notify.http import JsonPoster
 from hub.notify.outbox import Outbox
@@ -55,17 +55,10 @@ class Bench:
     def delivery_worker(
         self, rules: DeliveryPolicy = ALWAYS, hub: str = "one", expire_after_s: float = 1e9, url: str = ""
     ) -> DeliveryWorker:
-        return DeliveryWorker(
-            outbox=self.outbox,
-            notifier=Webhook(JsonPoster(url or self.receiver.url, timeout_s=5), None),
-            rules=rules,
-            wording=MessageRenderer(BERLIN, "http://hub"),
-            hub=hub,
-            metrics=self.metrics,
-            expire_after_s=expire_after_s,
-            retry_cap_s=0.2,
-            now=lambda: self.now,
-        )
+        webhook = Webhook(JsonPoster(url or self.receiver.url, timeout_s=5), None)
+        channel = ConfiguredChannel("ops", "webhook", webhook, rules, MessageRenderer(BERLIN, "http://hub"))
+        timing = DeliveryTiming(expire_after_s, retry_cap_s=0.2, now=lambda: self.now)
+        return DeliveryWorker(self.outbox, channel, hub, self.metrics, timing)
 
     def alerts(self, first: int, end: int, severity: Severity = "notice") -> None:
         raised = [alert(name).model_copy(update={"severity": severity}) for name in names(first, end)]

@@ -3,15 +3,14 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from zoneinfo import ZoneInfo
 
 import pytest
 from prometheus_client import CollectorRegistry
 
 from hub.metrics.definitions import HubMetrics
 from hub.notify.dispatcher import unpublished_alert_count
-from hub.notify.service import NotificationService
-from hub.settings.notify import NotifySettings
+from hub.notify.service import NotificationService, destinations_of
+from hub.settings import HubSettings
 from hub.store.events import EventStore
 from shared.events import EventId
 from shared.mqtt.session import MqttSession, Received
@@ -32,15 +31,7 @@ def single(store: Store) -> Iterator[EventStore]:
 @contextmanager
 def publishing(broker: Broker, archive: EventStore, hub: str = "one") -> Iterator[HubMetrics]:
     metrics = HubMetrics(CollectorRegistry())
-    ways = NotificationService(
-        archive.client,
-        mqtt=broker.settings,
-        notify=NotifySettings(),
-        zone=ZoneInfo("UTC"),
-        public_url="http://127.0.0.1:8080",
-        hub=hub,
-        metrics=metrics,
-    )
+    ways = NotificationService(archive.client, destinations_of(HubSettings(mqtt=broker.settings)), hub, metrics)
     ways.start()
     try:
         yield metrics

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from hub.alerting.detector import AlertDetector
-from hub.alerting.enrichment import AlertEnricher
+from hub.alerting.enrichment import AlertEnricher, EnrichmentRule
 from hub.alerting.feedback import FeedbackService
 from hub.alerting.recurrence import RecurrenceService
-from hub.alerting.threshold_tuner import ThresholdTuner
+from hub.alerting.threshold_tuner import ThresholdTuner, TuningRule
 from hub.domain.alert_rule import AlertRule, SearchResult
 from hub.domain.alert_state import AlertState
 from hub.domain.match import Match
@@ -68,7 +68,9 @@ def episode_store(archive: EventStore) -> EpisodeStore:
 
 @pytest.fixture
 def tuner(archive: EventStore, episode_store: EpisodeStore) -> ThresholdTuner:
-    return ThresholdTuner(archive, episode_store, max_false_alerts_per_day=1.0, start=0.5, history_days=30)
+    return ThresholdTuner(
+        archive, episode_store, TuningRule(max_false_alerts_per_day=1.0, start=0.5, history_days=30)
+    )
 
 
 def conclude(
@@ -131,7 +133,7 @@ def test_a_nearby_sensor_raises_no_second_alert_but_is_linked(
     assert second is None
     assert third is not None
     patterns = RecurrenceService(episode_store, PLACES, 30)
-    enricher = AlertEnricher(episode_store, patterns, PLACES, AlertRule(), urgent_above_ambient_db=10)
+    enricher = AlertEnricher(episode_store, patterns, PLACES, EnrichmentRule(AlertRule().gap_ms, 10.0))
     reported = enricher.enrich([first])[0]
     assert [name.rpartition(".")[0] for name in reported.linked] == ["demo.s2.boot.0"]
     assert reported.recurrence is not None
@@ -155,7 +157,7 @@ def test_an_alert_in_a_rhythm_recurs_and_is_urgent_far_above_ambient(
     assert [alert.severity for alert in reported][-4:] == ["recurring"] * 4
     assert reported[0].severity == "notice"
     enricher = AlertEnricher(
-        episode_store, RecurrenceService(episode_store, PLACES, 30), PLACES, AlertRule(), urgent_above_ambient_db=10
+        episode_store, RecurrenceService(episode_store, PLACES, 30), PLACES, EnrichmentRule(AlertRule().gap_ms, 10.0)
     )
     last = enricher.enrich([reported[-1]])[0]
     assert last.recurrence is not None

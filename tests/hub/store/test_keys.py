@@ -1,4 +1,4 @@
-"""The keys of the store are spelled in one module, are unique, and its table lists them all."""
+"""The keys of the store are spelled in one module, are unique, and each states its type and content."""
 
 import inspect
 import re
@@ -10,8 +10,9 @@ import hub
 from hub.store import keys
 
 MODULES = sorted(Path(hub.__file__).parent.rglob("*.py"))
-ROWS = re.findall(r"^\| `([^`]+)` \| ([^|]+) \| [^|]+ \|$", keys.__doc__ or "", re.MULTILINE)
-TYPES = {"any", "hash", "index", "set", "sorted set", "stream", "string"}
+CONSTANT = re.compile(r"^([A-Z_]+): Final = \S+  # ([a-z ]+): \S", re.MULTILINE)
+FUNCTION = re.compile(r"Return the key of an? ([a-z ]+): \S")
+TYPES = {"hash", "index", "set", "sorted set", "stream", "string", "value of any type"}
 ELSEWHERE = {
     "the prefix": re.compile(r"(?<![\"'\w])PREFIX\b"),
     "a key": re.compile(r"\bew:|[\"']ew[\"']"),
@@ -65,9 +66,12 @@ def test_all_keys_begin_with_the_prefix_and_are_unique() -> None:
     assert len(set(every)) == len(every)
 
 
-def test_the_table_lists_every_key_once_with_its_type() -> None:
-    assert sorted(key for key, _ in ROWS) == sorted([*constants().values(), *functions().values()])
-    assert {kind for _, kind in ROWS} <= TYPES
+def test_every_key_states_its_type_and_content() -> None:
+    kinds = dict(CONSTANT.findall(inspect.getsource(keys)))
+    for name in functions():
+        stated = FUNCTION.match(getattr(keys, name).__doc__)
+        kinds[name] = stated[1] if stated else "none"
+    assert {name: kinds.get(name) for name in (*constants(), *functions()) if kinds.get(name) not in TYPES} == {}
 
 
 def test_a_key_without_its_last_part_is_what_all_of_its_kind_begin_with() -> None:

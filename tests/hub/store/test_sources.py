@@ -11,11 +11,10 @@ import pytest
 import redis
 from prometheus_client import CollectorRegistry
 
-from hub.alerting.feedback import FeedbackService
 from hub.alerting.source_enrichment import SourceEnricher
 from hub.alerting.source_filing import SourceFiler
 from hub.alerting.source_recurrence import SourceHistories
-from hub.alerting.threshold_tuner import ThresholdTuner
+from hub.app.factory import build_feedback, build_threshold_tuner
 from hub.domain.episodes import Episode
 from hub.domain.records import StoredEvent, to_ms
 from hub.domain.sensor_map import SensorMap
@@ -24,6 +23,7 @@ from hub.metrics.definitions import HubMetrics
 from hub.model.checkpoint import default_checkpoint, load
 from hub.search.retrieval import Retrieval
 from hub.search.scoring.scorer import Scorer
+from hub.settings import AlertsSettings
 from hub.store import keys
 from hub.store.episodes import EpisodeStore
 from hub.store.events import EventStore
@@ -31,6 +31,7 @@ from hub.store.source_rows import Group
 from hub.store.source_transaction import Drawer
 from hub.store.source_verdicts import SourceVerdicts
 from hub.store.sources import SourceStore
+from hub.store.stores import Stores
 from shared.errors import UnavailableError
 from shared.feature_space import VGGISH
 from shared.messages.alert import AlertMessage
@@ -336,8 +337,8 @@ def test_an_alert_without_an_identity_has_no_source(archive: EventStore) -> None
 
 
 def test_verdicts_join_and_part_sources(world: World, archive: EventStore) -> None:
-    tuner = ThresholdTuner(archive, world.episode_store, max_false_alerts_per_day=1.0, start=0.5, history_days=30)
-    feedback = FeedbackService(archive, world.episode_store, tuner, world.verdicts)
+    stores = Stores.of(archive)
+    feedback = build_feedback(stores, build_threshold_tuner(AlertsSettings(), stores))
     past = source_event(0, 1, at(0))
     world.receive(past, source_event(1, 1, at(1)))
     (alert,) = world.receive(source_event(2, 2, at(2)), match=past)

@@ -11,6 +11,7 @@ from hub.integrations.homeassistant.publisher import HomeAssistantPublisher
 from hub.settings import HomeAssistantSettings
 from hub.store.episodes import EpisodeStore
 from hub.store.events import EventStore
+from hub.store.stores import Stores
 from shared.settings import MqttSettings
 from tests.sources import conclude, source_event
 
@@ -19,9 +20,9 @@ pytestmark = pytest.mark.redis
 PLACES = SensorMap({}, 200.0, ZoneInfo("UTC"))
 
 
-def reported(archive: EventStore, episode_store: EpisodeStore, now: datetime) -> SensorSnapshot:
+def reported(archive: EventStore, now: datetime) -> SensorSnapshot:
     announcer = HomeAssistantPublisher(
-        archive, episode_store, settings=HomeAssistantSettings(), mqtt=MqttSettings(), hub="hub-1", public_url=""
+        Stores.of(archive), settings=HomeAssistantSettings(), mqtt=MqttSettings(), hub="hub-1", public_url=""
     )
     (one,) = announcer._snapshots(now)
     return one
@@ -33,7 +34,7 @@ def test_levels_episodes_and_alerts_of_the_future_are_left_out(archive: EventSto
     for event in (right, ahead):
         (alert,) = conclude(archive, episode_store, PLACES, [event])
         assert alert is not None
-    one = reported(archive, episode_store, now)
+    one = reported(archive, now)
     assert one.event == str(right.id)
     assert one.episode is not None
     assert one.episode.peak_event == str(right.id)
