@@ -61,7 +61,7 @@ class Way:
         p99_ms: of a search.
     """
 
-    author: str
+    by: str
     recall_at_10: float
     candidates: int
     median_ms: float
@@ -150,7 +150,7 @@ def search_figures(
     for by in scorer.identities.ways:
         progress(f"searching by {by}", 0.5)
         ways.append(_way(index, by, asked, repeats))
-    both = next(way for way in ways if way.author == By.BOTH)
+    both = next(way for way in ways if way.by == By.BOTH)
     progress("scanning exactly", 0.8)
     exact = _exact_ms(index, asked[-1])
     curve.append(Point(events, both.median_ms, both.p99_ms, exact, both.candidates))
