@@ -44,6 +44,8 @@ def test_search_measures_recall_memory_and_faiss_and_draws_the_curve(data: Path,
     found = run("search", *arguments)
     assert isinstance(found["recall_at_10"], float)
     assert 0.9 <= found["recall_at_10"] <= 1.0
+    assert isinstance(found["ways"], list)
+    assert {way["by"] for way in found["ways"]} <= {"kind", "source", "both"}
     assert isinstance(found["curve"], list)
     assert [point["events"] for point in found["curve"]] == [3000]
     for name in ("median_ms", "p99_ms", "exact_median_ms", "faiss_flat_median_ms", "faiss_hnsw_median_ms"):
