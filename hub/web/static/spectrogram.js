@@ -1,9 +1,11 @@
 // Draw the spectrogram of sound that only this browser has. Scale, axes and colours are those of hub/web/spectrogram.py,
 // which draws the sound that the hub has: log-mel power, low tones at the bottom, the loudest is the lightest.
 
-const RATE_HZ = 22_050;
-const WINDOW = 1_024;
-const HOP = 441;
+// Twice the hub's numbers: the spectrum has the same bins, and the browser's resampler fades out above those drawn.
+const RATE_HZ = 44_100;
+const WINDOW = 2_048;
+const HOP = 882;
+const BINS = 513; // to 11,025 Hz
 const BANDS = 96;
 const LOWEST_HZ = 50;
 const FLOOR = 1e-10;
@@ -20,15 +22,17 @@ const rateOf = (flac) => flac[18] << 12 | flac[19] << 4 | flac[20] >> 4;
 
 const mel = (hertz) => 1127 * Math.log1p(hertz / 700);
 
-// Return the weights of the spectrum's bins in each mel band. Source: HTK book, 5.4.
+// Return the first bin and the weights of each mel band. Source: HTK book, 5.4.
 const melBank = (lowHz, highHz) => {
   const step = (mel(highHz) - mel(lowHz)) / (BANDS + 1);
   return Array.from({ length: BANDS }, (_, band) => {
     const centre = mel(lowHz) + (band + 1) * step;
-    return Float32Array.from({ length: WINDOW / 2 + 1 }, (__, bin) => {
+    const weights = Float32Array.from({ length: BINS }, (__, bin) => {
       const distance = Math.abs(mel(bin * RATE_HZ / WINDOW) - centre);
       return bin ? Math.max(0, 1 - distance / step) : 0;
     });
+    const first = weights.findIndex((weight) => weight > 0);
+    return [first, weights.slice(first, weights.findLastIndex((weight) => weight > 0) + 1)];
   });
 };
 
@@ -62,20 +66,22 @@ const fft = (real, imaginary) => {
 
 // Return log-mel power in dB, column by column, the lowest band first.
 const decibels = (samples, rateHz) => {
-  const topHz = Math.min(rateHz, RATE_HZ) / 2;
+  const topHz = Math.min(rateHz, RATE_HZ / 2) / 2;
   const bank = melBank(Math.min(LOWEST_HZ, topHz / 2), topHz);
   const window = Float32Array.from({ length: WINDOW }, (_, i) => 0.5 - 0.5 * Math.cos(2 * Math.PI * i / WINDOW));
-  const columns = 1 + Math.floor(samples.length / HOP);
+  const columns = 1 + Math.floor((samples.length + 8) / HOP); // resamplers return a few samples more or less
   const levels = new Float32Array(columns * BANDS);
   for (let column = 0; column < columns; column += 1) {
     const start = column * HOP - WINDOW / 2;
     const real = Float64Array.from(window, (weight, i) => weight * (samples[start + i] ?? 0));
     const imaginary = new Float64Array(WINDOW);
     fft(real, imaginary);
-    const power = real.map((re, bin) => re * re + imaginary[bin] * imaginary[bin]);
-    bank.forEach((weights, band) => {
-      const sum = weights.reduce((total, weight, bin) => total + weight * power[bin], 0);
-      levels[column * BANDS + band] = 10 * Math.log10(sum + FLOOR);
+    bank.forEach(([first, weights], band) => {
+      const sum = weights.reduce((total, weight, i) => {
+        const bin = first + i;
+        return total + weight * (real[bin] * real[bin] + imaginary[bin] * imaginary[bin]);
+      }, 0);
+      levels[column * BANDS + band] = 10 * Math.log10(sum / 4 + FLOOR); // twice the samples: four times the power
     });
   }
   return levels;

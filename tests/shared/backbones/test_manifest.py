@@ -45,6 +45,16 @@ def test_as_many_frames_as_windows_that_fit_in_a_clip(rate_hz: int, data: st.Dat
     assert reported.space.shape == (reported.frames, 1)
 
 
+def test_a_window_may_give_several_frames(tmp_path: Path) -> None:
+    whole = described(window=160_000, hop=160_000, frames_per_window=10)
+    assert whole.space.shape == (10, 128)
+    assert described(window=80_000, hop=80_000, frames_per_window=3).frames == 6
+    for manifest, stated in ((whole, True), (described(), False)):
+        write(tmp_path / "a.toml", manifest)
+        assert read(tmp_path / "a.toml") == manifest
+        assert ("frames_per_window" in (tmp_path / "a.toml").read_text()) is stated
+
+
 def test_the_space_keeps_id_and_range() -> None:
     space = described().space
     assert (space.id, space.shape, space.low, space.high) == ("mine-u8/1", (10, 128), -2.0, 2.0)
@@ -60,6 +70,8 @@ def test_the_space_keeps_id_and_range() -> None:
         ({"rate_hz": 10}, "rate_hz"),
         ({"window": 160_001}, "longer than a clip"),
         ({"hop": 0}, "hop"),
+        ({"frames_per_window": 0}, "frames_per_window"),
+        ({"frames_per_window": 60}, "over the cap of 65536"),
         ({"low": 2.0}, "low must be below high"),
         ({"low": float("nan")}, "low"),
         ({"hop": 100, "dimension": 4096}, "over the cap of 65536"),

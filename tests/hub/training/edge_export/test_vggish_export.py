@@ -15,7 +15,8 @@ from hub.training.edge_export.vggish_export import ByteDifference, EdgeExport, c
 from hub.training.onnx_graph import IR_VERSION, OPSET
 from shared import backbones
 from shared.audio import Waveform
-from shared.backbones.manifest import read
+from shared.backbones.manifest import read, write
+from shared.backbones.onnx_backbone import Backbone
 from shared.errors import InvalidError, UnavailableError
 from shared.feature_space import VGGISH
 from shared.synthetic_scene import make_scene
@@ -65,6 +66,20 @@ def test_a_sensor_computes_the_hubs_bytes_by_its_settings_alone(
     difference = ByteDifference.between(sensor.extract_many(clips), reference.extract_many(clips))
     assert difference.max_steps <= 1
     assert difference.different <= 3
+
+
+def test_values_are_those_of_the_bytes_and_a_manifest_for_one_frame_is_refused(
+    exported: EdgeExport, tmp_path: Path
+) -> None:
+    clip = check_clips()["a street"]
+    backbone = Backbone(exported.manifest)
+    np.testing.assert_array_equal(
+        backbone.values(clip, RATE_HZ), VGGISH.dequantise(backbone.extract(clip, RATE_HZ)), strict=True
+    )
+    (tmp_path / "vggish.onnx").write_bytes(exported.model.read_bytes())
+    write(tmp_path / "one.toml", read(exported.manifest).model_copy(update={"frames_per_window": 1}))
+    with pytest.raises(InvalidError, match=r"returned \[10, 128\], its manifest states \[1, 128\]"):
+        Backbone(tmp_path / "one.toml")
 
 
 @pytest.mark.parametrize("samples", [0, 15_600, 159_999, 160_001])
