@@ -10,7 +10,7 @@ from edge.spool import Spool
 from shared.errors import InvalidError, UnavailableError
 from shared.events import CLIP_S
 from shared.messages.event import EVENT_CONTENT_TYPE
-from shared.mqtt.diagnostics import explain_connection_failure
+from shared.mqtt.brief_connection import ANSWER_S, connected
 from shared.mqtt.session import (
     FAILURE,
     SESSION_TAKEN_OVER,
@@ -22,8 +22,6 @@ from shared.mqtt.session import (
 )
 from shared.mqtt.topics import ROOT, SensorTopic
 
-BROKER_S: Final = 5.0
-"""Seconds that the broker may take to answer."""
 TAKEN_OVER_S: Final = 3.0
 """Seconds that another client with this sensor's client id may take to reconnect after `check` took its session."""
 CBOR_BYTES: Final = 1_024
@@ -44,31 +42,19 @@ def try_broker(settings: EdgeSettings) -> str:
     mqtt = settings.mqtt.without_session()
     where = f"{mqtt.host}:{mqtt.port}"
     alone = not _agent_runs(settings)
-    link = MqttSession(mqtt, settings.client_id() if alone else f"{settings.client_id()}-check")
-    failure: str | None = None
-    link.start()
-    try:
-        match link.signals.get(timeout=BROKER_S):
-            case Connected(maximum_packet=limit):
-                reason, ended = _published(link, settings)
-                refused = reason is None or reason >= FAILURE
-                taken_over = reason == SESSION_TAKEN_OVER or (not refused and (ended or _taken_over(link)))
-                if alone and taken_over:
-                    raise InvalidError(
-                        f"connected to {where}, but another client uses this name ({_place(settings)}): give each"
-                        " sensor a name of its own (sensor.name); is a card copied, or does an agent run elsewhere?"
-                    )
-                if refused:
-                    raise InvalidError(f"connected to {where}, but {_refused(settings, reason)}")
-                takes = f"connected to {where}, which lets {_place(settings)} publish"
-                return takes + _limited(settings, limit)
-            case Disconnected(reason=failure):
-                pass
-    except queue.Empty:
-        pass
-    finally:
-        link.stop()
-    raise UnavailableError(explain_connection_failure(mqtt, failure))
+    with connected(mqtt, settings.client_id() if alone else f"{settings.client_id()}-check") as (link, up):
+        reason, ended = _published(link, settings)
+        refused = reason is None or reason >= FAILURE
+        taken_over = reason == SESSION_TAKEN_OVER or (not refused and (ended or _taken_over(link)))
+        if alone and taken_over:
+            raise InvalidError(
+                f"connected to {where}, but another client uses this name ({_place(settings)}): give each"
+                " sensor a name of its own (sensor.name); is a card copied, or does an agent run elsewhere?"
+            )
+        if refused:
+            raise InvalidError(f"connected to {where}, but {_refused(settings, reason)}")
+        takes = f"connected to {where}, which lets {_place(settings)} publish"
+        return takes + _limited(settings, up.maximum_packet)
 
 
 def _agent_runs(settings: EdgeSettings) -> bool:
@@ -133,7 +119,7 @@ def _published(link: MqttSession, settings: EdgeSettings) -> tuple[int | None, b
         The broker's reason code, `SESSION_TAKEN_OVER` if it ended a connection, or None without an answer in time.
         Second, whether a connection ended before the answer.
     """
-    mid, ended, deadline_s = _ask(link, settings), False, time.monotonic() + BROKER_S
+    mid, ended, deadline_s = _ask(link, settings), False, time.monotonic() + ANSWER_S
     with contextlib.suppress(queue.Empty):
         while True:
             match link.signals.get(timeout=max(0.0, deadline_s - time.monotonic())):

@@ -68,9 +68,28 @@ def test_pages_name_only_targets_of_the_makefile(page: str) -> None:
     assert named <= known
 
 
-def test_contributing_names_only_files_and_folders_that_exist() -> None:
-    text = (ROOT / "CONTRIBUTING.md").read_text()
-    named = set(re.findall(r"`((?:hub|edge|shared|tests|deploy|docs|\.ci)/[\w./-]*)`", text))
+NAMED = re.compile(r"`((?:hub|edge|shared|tests|deploy|docs|\.ci)/[\w./-]*)`")
+
+
+@pytest.mark.parametrize("page", ["ARCHITECTURE.md", "CONTRIBUTING.md"])
+def test_pages_for_developers_name_only_files_and_folders_that_exist(page: str) -> None:
+    named = set(NAMED.findall((ROOT / page).read_text()))
     assert len(named) > 20
     for path in named:
         assert "NAME" in path or (ROOT / path).exists(), path
+
+
+def test_each_question_of_the_architecture_names_a_file_that_exists() -> None:
+    table = (ROOT / "ARCHITECTURE.md").read_text().partition("## Where is")[2].partition("\n## ")[0]
+    rows = [row.split("|")[2] for row in table.splitlines() if row.startswith("| ") and "| answer |" not in row]
+    assert len(rows) >= 10
+    for row in rows:
+        paths = [Path(one) for one in NAMED.findall(row)]
+        assert paths, row
+        beside = [paths[0].parent / one for one in re.findall(r"`(\w+\.\w+)`", row)]
+        assert [path for path in (*paths, *beside) if not (ROOT / path).exists()] == []
+
+
+def test_the_architecture_has_at_most_two_pages() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    assert (text.count("\n") <= 110, len(text.split()) <= 1_300) == (True, True)

@@ -11,11 +11,11 @@ from hub.diagnostics.result import Tried
 from hub.ingest.subscription import LITERAL, problem_of_connection, problem_of_grant
 from hub.settings import HubSettings
 from shared.errors import InvalidError, UnavailableError
-from shared.mqtt.diagnostics import broker_certificate_expiry, client_certificate_expiry, explain_connection_failure
+from shared.mqtt.brief_connection import ANSWER_S, connected
+from shared.mqtt.diagnostics import broker_certificate_expiry, client_certificate_expiry
 from shared.mqtt.session import (
     FAILURE,
     Acknowledged,
-    Connected,
     Disconnected,
     MqttEvent,
     MqttSession,
@@ -23,8 +23,6 @@ from shared.mqtt.session import (
     Subscribed,
 )
 from shared.mqtt.topics import ALL_STATES, HEARTBEAT_SITE, ROOT, SensorTopic, shared_beats, shared_event_subscription
-
-BROKER_S: Final = 5.0
 
 ECHO_S: Final = 3.0
 """Maximum time for a message through a shared subscription and back, in seconds."""
@@ -40,32 +38,17 @@ def check_broker(settings: HubSettings) -> Tried:
     """Connect with a separate client id, test whether states can be read, and leave no session."""
     mqtt = settings.mqtt.without_session()
     name = f"check-{uuid.uuid4().hex[:8]}"  # never used again: rumqttd 0.20 fails over a client that was in a group
-    link = MqttSession(mqtt, f"earwitness-{name}")
-    failure: str | None = None
-    link.start()
-    try:
-        match link.signals.get(timeout=BROKER_S):
-            case Connected() as up:
-                if (problem := problem_of_connection(up)) is not None:
-                    raise InvalidError(problem)
-                _may_publish(link)
-                _may_take_events(link, name)
-                link.subscribe(ALL_STATES)
-                states = len({received.topic for received in _received(link)})
-                doubts = list(_expiring_certificates(settings))
-                if not states:
-                    doubts.append("no sensor states: no sensor has sent one yet, or the ACL forbids reading them")
-                return (
-                    f"connected to {mqtt.host}:{mqtt.port} with MQTT 5; {states} sensors have sent their state",
-                    doubts,
-                )
-            case Disconnected(reason=failure):
-                pass
-    except queue.Empty:
-        pass
-    finally:
-        link.stop()
-    raise UnavailableError(explain_connection_failure(mqtt, failure))
+    with connected(mqtt, f"earwitness-{name}") as (link, up):
+        if (problem := problem_of_connection(up)) is not None:
+            raise InvalidError(problem)
+        _may_publish(link)
+        _may_take_events(link, name)
+        link.subscribe(ALL_STATES)
+        states = len({received.topic for received in _received(link)})
+    doubts = list(_expiring_certificates(settings))
+    if not states:
+        doubts.append("no sensor states: no sensor has sent one yet, or the ACL forbids reading them")
+    return f"connected to {mqtt.host}:{mqtt.port} with MQTT 5; {states} sensors have sent their state", doubts
 
 
 def _may_publish(link: MqttSession) -> None:
@@ -76,7 +59,7 @@ def _may_publish(link: MqttSession) -> None:
     """
     mid = link.publish(f"{ROOT}/check", b"")
     while True:
-        match link.signals.get(timeout=BROKER_S):
+        match link.signals.get(timeout=ANSWER_S):
             case Acknowledged(mid=answered, reason=reason) if answered == mid:
                 if reason >= FAILURE:
                     raise InvalidError(

@@ -18,12 +18,11 @@ from typing import Final
 from hub.ingest.subscription import event_client_id, level_client_id
 from hub.settings import HubSettings
 from shared.errors import InvalidError, UnavailableError
-from shared.mqtt.diagnostics import explain_connection_failure
+from shared.mqtt.brief_connection import connected
 from shared.mqtt.session import (
     FAILURE,
     NO_MATCHING_SUBSCRIBERS,
     Acknowledged,
-    Connected,
     Disconnected,
     MqttSession,
     Received,
@@ -59,46 +58,19 @@ def redistribute_queue(settings: HubSettings) -> int:
 
 def _redistribute(settings: HubSettings, client_id: str, *filters: str) -> int | None:
     """Hand over what waits for one session; return the number of messages, None if the broker has no such session."""
-    link = MqttSession(settings.mqtt, client_id, receive_maximum=AT_ONCE)
-    link.start()
-    try:
-        if not _connected(link, settings):
+    with connected(settings.mqtt, client_id, within_s=CONNECT_S, receive_maximum=AT_ONCE) as (link, up):
+        if not up.session_present:
             return None
         for topic_filter in filters:
             link.unsubscribe(topic_filter)
         return _hand_over_all(link, settings)
-    finally:
-        link.stop()
 
 
 def _end_session(settings: HubSettings, client_id: str, retained: str | None = None) -> None:
     """End a session at the broker, and clear a retained topic."""
-    last = MqttSession(settings.mqtt.without_session(), client_id)
-    last.start()
-    try:
-        _connected(last, settings)
+    with connected(settings.mqtt.without_session(), client_id, within_s=CONNECT_S) as (link, _):
         if retained is not None:
-            last.publish(retained, b"", retain=True)
-    finally:
-        last.stop()
-
-
-def _connected(link: MqttSession, settings: HubSettings) -> bool:
-    """Wait for the connection; return whether the broker had a session of it.
-
-    Raises:
-        UnavailableError: there is none in time.
-    """
-    reason: str | None = None
-    try:
-        match link.signals.get(timeout=CONNECT_S):
-            case Connected(session_present=present):
-                return present
-            case Disconnected(reason=reason):
-                pass
-    except queue.Empty:
-        pass
-    raise UnavailableError(explain_connection_failure(settings.mqtt, reason))
+            link.publish(retained, b"", retain=True)
 
 
 def _hand_over_all(link: MqttSession, settings: HubSettings) -> int:

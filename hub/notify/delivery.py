@@ -61,7 +61,7 @@ class ConfiguredChannel:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryTiming:
-    """When delivery is tried again, and when it is given up.
+    """When delivery is tried again, and when it ends.
 
     Attributes:
         expire_after_s: a message that cannot be sent for this time becomes a dead letter, in seconds.
@@ -82,7 +82,7 @@ class DeliveryWorker:
         channel: the channel.
         hub: name of this hub, which claims messages under it.
         metrics: the hub's metrics.
-        timing: when delivery is tried again, and when it is given up.
+        timing: when delivery is tried again, and when it ends.
     """
 
     def __init__(

@@ -1,71 +1,17 @@
 """The whole sender on a line whose connections end every 40 s, with simulated clocks and a real spool."""
 
-import itertools
-from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from edge.publisher import SpoolPublisher
 from edge.spool import Spool
-from shared.errors import UnavailableError
 from shared.mqtt.session import Acknowledged, Connected, Disconnected
+from tests.edge.simulated_line import Line
 
 CLIP_S = 10.0
 STEP_S = 0.25
 MINUTES = 45
-
-
-@dataclass
-class Line:
-    """A line that carries one message at a time, each in `message_s`; what is under way at its end is lost."""
-
-    message_s: float
-    up: bool = False
-    epoch: int = 0
-    mids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
-    queue: deque[tuple[int, bytes, float]] = field(default_factory=deque)
-    now_s: float = 0.0
-    busy_until_s: float = 0.0
-    delivered: dict[bytes, float] = field(default_factory=dict)
-    carried: int = 0
-
-    def publish(
-        self, topic: str, payload: bytes, *, retain: bool = False, qos: int = 1, content_type: str | None = None
-    ) -> int:
-        assert (topic, retain, qos, content_type) == ("t", False, 1, "application/cbor")
-        if not self.up:
-            raise UnavailableError("down")
-        mid = next(self.mids)
-        self.queue.append((mid, payload, self.now_s))
-        return mid
-
-    def subscribe(self, topic_filter: str, qos: int = 1) -> None:
-        assert (topic_filter, qos) == ("earwitness/v1/hubs/+/intake", 0)
-
-    def rival(self) -> None:
-        """No other client is here."""
-
-    def settled(self) -> None:
-        """Waits between connections are this model's own."""
-
-    def carry(self, now_s: float) -> list[Acknowledged]:
-        """What arrived by now, acknowledged."""
-        self.now_s = now_s
-        answers = []
-        while self.queue and self.up:
-            mid, payload, sent_s = self.queue[0]
-            done_s = max(self.busy_until_s, sent_s) + self.message_s
-            if done_s > now_s:
-                break
-            self.busy_until_s = done_s
-            self.queue.popleft()
-            self.delivered.setdefault(payload, now_s)
-            self.carried += 1
-            answers.append(Acknowledged(mid, 0, self.epoch))
-        return answers
 
 
 @pytest.mark.parametrize("message_s", [1.0, 2.0])
@@ -99,10 +45,11 @@ def test_connections_of_forty_seconds_deliver_every_clip_soon(
         if now_s % 1.0 == 0.0:
             publisher.purge(now_s)
     due = {name: at for name, at in captured.items() if at < MINUTES * 60 - 120}
-    late = [name for name, at in due.items() if line.delivered.get(name, 1e9) - at > 120]
+    arrived = line.first()
+    late = [name for name, at in due.items() if arrived.get(name, 1e9) - at > 120]
     assert len(captured) == 6 * MINUTES
     assert not late
-    assert len(line.delivered) >= 0.95 * len(captured)
+    assert len(arrived) >= 0.95 * len(captured)
     assert spool.usage().aside == 0
     spool.close()
 
@@ -130,7 +77,7 @@ def test_nothing_is_purged_while_the_broker_is_away(memory_folder: Path) -> None
     for _ in range(5):
         publisher.publish_pending(3_601.0)
         publisher.handle(list(line.carry(3_601.0)), 3_601.0, 3_601.0)
-    assert sorted(line.delivered) == [b"a", b"b", b"c", b"d", b"e"]
+    assert sorted(line.first()) == [b"a", b"b", b"c", b"d", b"e"]
     spool.close()
 
 
@@ -150,5 +97,5 @@ def test_a_clock_that_goes_back_sends_nothing_again(memory_folder: Path) -> None
     for _ in range(30):
         publisher.publish_pending(300.0)
         publisher.handle(list(line.carry(300.0)), 300.0, 0.0)
-    assert len(line.delivered) == 7, "those of the last minute, and no others"
+    assert len(line.first()) == 7, "those of the last minute, and no others"
     spool.close()

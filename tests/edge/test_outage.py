@@ -1,9 +1,6 @@
 """An outage of six hours, faster than real time: a spool with a limit, real messages, and a line of 1 Mbyte/s."""
 
 import itertools
-from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,7 +9,6 @@ import pytest
 
 from edge.publisher import SpoolPublisher
 from edge.spool import Spool
-from shared.errors import UnavailableError
 from shared.events import Embedding, Event, EventId, Flac, Levels
 from shared.feature_space import EARWITNESS_SMALL
 from shared.messages.event import decode_event, encode_event
@@ -20,6 +16,7 @@ from shared.messages.fields import Content
 from shared.messages.sensor import ShedRange
 from shared.mqtt.session import Acknowledged, Connected
 from shared.mqtt.topics import INTAKE_CLOSED, INTAKE_OPEN
+from tests.edge.simulated_line import Line
 from tests.edge.test_publisher import intake_message
 
 CLIP_S = 10.0
@@ -51,50 +48,8 @@ def put(spool: Spool, seq: int) -> int:
     return spool.put(f"site.n.boot.{seq}", "t", message(seq), evict=True, content="sound")
 
 
-@dataclass
-class Line:
-    """Carries one message at a time."""
-
-    bytes_per_s: float
-    now_s: float = 0.0
-    busy_until_s: float = 0.0
-    up: bool = False
-    mids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
-    queue: deque[tuple[int, bytes, float]] = field(default_factory=deque)
-    delivered: list[tuple[float, Event]] = field(default_factory=list)
-
-    def publish(
-        self, topic: str, payload: bytes, *, retain: bool = False, qos: int = 1, content_type: str | None = None
-    ) -> int:
-        assert (topic, retain, qos, content_type) == ("t", False, 1, "application/cbor")
-        if not self.up:
-            raise UnavailableError("down")
-        mid = next(self.mids)
-        self.queue.append((mid, payload, self.now_s))
-        return mid
-
-    def subscribe(self, topic_filter: str, qos: int = 1) -> None:
-        assert (topic_filter, qos) == ("earwitness/v1/hubs/+/intake", 0)
-
-    def rival(self) -> None:
-        """No other client is here."""
-
-    def settled(self) -> None:
-        """Waits between connections are this model's own."""
-
-    def carry(self, now_s: float) -> list[Acknowledged]:
-        self.now_s = now_s
-        answers = []
-        while self.queue:
-            mid, payload, sent_s = self.queue[0]
-            done_s = max(self.busy_until_s, sent_s) + len(payload) / self.bytes_per_s
-            if done_s > now_s:
-                break
-            self.busy_until_s = done_s
-            self.queue.popleft()
-            self.delivered.append((done_s, decode_event(payload)))
-            answers.append(Acknowledged(mid, 0, 1))
-        return answers
+def delivered(line: Line) -> list[tuple[float, Event]]:
+    return [(at_s, decode_event(payload)) for at_s, payload in line.delivered]
 
 
 def drain(spool: Spool, line: Line, first_live: int, live: int) -> None:
@@ -117,10 +72,12 @@ def drain(spool: Spool, line: Line, first_live: int, live: int) -> None:
 
 
 def check_live_clips(line: Line, first_live: int) -> None:
-    waits = [at - (OUTAGE_S + CLIP_S * (e.id.seq - first_live)) for at, e in line.delivered if e.id.seq >= first_live]
+    waits = [
+        at - (OUTAGE_S + CLIP_S * (e.id.seq - first_live)) for at, e in delivered(line) if e.id.seq >= first_live
+    ]
     assert len(waits) > 0
     assert max(waits) <= 5.0
-    for _, event in line.delivered:
+    for _, event in delivered(line):
         assert event.backlog == (event.id.seq < first_live)
 
 
@@ -128,11 +85,11 @@ def test_within_the_limit_nothing_is_lost_and_live_clips_arrive_within_five_seco
     spool = Spool(memory_folder / "s.db", 2 * CLIPS * SOUND_BYTES)
     for seq in range(CLIPS):
         assert put(spool, seq) == 0
-    line = Line(bytes_per_s=100_000.0)
+    line = Line(bytes_per_s=100_000.0, epoch=1)
     drain(spool, line, CLIPS, live=30)
-    arrived = [event.id.seq for _, event in line.delivered]
+    arrived = [event.id.seq for _, event in delivered(line)]
     assert sorted(arrived) == list(range(CLIPS + 30))
-    assert all(event.sound is not None for _, event in line.delivered)
+    assert all(event.sound is not None for _, event in delivered(line))
     backlog = [seq for seq in arrived if seq < CLIPS]
     assert backlog == sorted(backlog), "the backlog is sent in order of capture"
     check_live_clips(line, CLIPS)
@@ -146,10 +103,10 @@ def test_beyond_the_limit_the_oldest_sound_is_shed_first_and_counted_by_range(me
     (shed,) = spool.shed_ranges()
     assert (shed.boot, shed.content, shed.reason, shed.first_seq) == ("boot", "sound", "full", 0)
     assert shed.events == shed.last_seq + 1
-    line = Line(bytes_per_s=100_000.0)
+    line = Line(bytes_per_s=100_000.0, epoch=1)
     drain(spool, line, CLIPS, live=30)
     (shed,) = spool.shed_ranges()  # live clips shed more of the backlog
-    by_seq = {event.id.seq: event for _, event in line.delivered}
+    by_seq = {event.id.seq: event for _, event in delivered(line)}
     assert sorted(by_seq) == list(range(CLIPS + 30))
     assert [seq for seq, event in by_seq.items() if seq < CLIPS and event.sound is None] == list(range(shed.events))
     assert shed.events <= CLIPS - 500
@@ -164,9 +121,9 @@ def test_then_features_are_shed_and_what_arrives_and_what_is_counted_are_all(mem
     assert ranges["features"] == ShedRange(
         boot="boot", content="features", reason="full", first_seq=0, last_seq=deleted - 1, events=deleted
     )
-    line = Line(bytes_per_s=100_000.0)
+    line = Line(bytes_per_s=100_000.0, epoch=1)
     drain(spool, line, CLIPS, live=0)
-    assert [event.id.seq for _, event in line.delivered] == list(range(deleted, CLIPS))
+    assert [event.id.seq for _, event in delivered(line)] == list(range(deleted, CLIPS))
     spool.close()
 
 
@@ -185,7 +142,7 @@ def test_levels_are_shed_last(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("cause", ["no hub takes events", "the broker refuses"])
 def test_what_waited_while_nothing_was_taken_is_backlog_too(memory_folder: Path, cause: str) -> None:
-    spool, line = Spool(memory_folder / "s.db", 10**8), Line(bytes_per_s=100_000.0, up=True)
+    spool, line = Spool(memory_folder / "s.db", 10**8), Line(bytes_per_s=100_000.0, up=True, epoch=1)
     publisher = SpoolPublisher(line, spool, resend_window_s=0.0, patience_s=0.0)
     publisher.handle([Connected(session_present=True, epoch=1)], 0.0, 0.0)
     if cause == "no hub takes events":
@@ -203,10 +160,10 @@ def test_what_waited_while_nothing_was_taken_is_backlog_too(memory_folder: Path,
             put(spool, 20)
         publisher.handle(list(line.carry(now_s)), now_s, now_s)
         publisher.publish_pending(now_s)
-    order = [event.id.seq for _, event in line.delivered]
+    order = [event.id.seq for _, event in delivered(line)]
     assert sorted(order) == list(range(21))
     assert order[-1] < 20, "the live event did not wait for all others"
-    assert sum(event.backlog for _, event in line.delivered) >= 18
+    assert sum(event.backlog for _, event in delivered(line)) >= 18
     spool.close()
 
 

@@ -61,14 +61,21 @@ def through_a_fault(
     archive.close()
 
 
-def test_a_broker_killed_and_restarted_loses_nothing(tmp_path: Path, mosquitto: Mosquitto, store: Store) -> None:
-    def fault() -> None:
-        mosquitto.kill()
-        mosquitto.start()
+@pytest.mark.parametrize("persistent", [True, False])
+def test_a_broker_killed_and_restarted_loses_nothing(tmp_path: Path, store: Store, persistent: bool) -> None:
+    broker = Mosquitto(tmp_path / "broker", persistent=persistent)
+    broker.start()
 
-    with running(tmp_path, mosquitto, store) as hub:
-        through_a_fault(tmp_path, mosquitto.port, store.url, fault)
-        assert hub.ready()
+    def fault() -> None:
+        broker.kill()
+        broker.start()
+
+    try:
+        with running(tmp_path, broker, store) as hub:
+            through_a_fault(tmp_path, broker.port, store.url, fault)
+            assert hub.ready()
+    finally:
+        broker.stop()
 
 
 def test_a_broker_killed_before_it_wrote_what_it_acknowledged_loses_nothing(
@@ -91,23 +98,6 @@ def test_a_broker_killed_before_it_wrote_what_it_acknowledged_loses_nothing(
         eventually(lambda: archive.count() == EACH, 60, f"{EACH} events are archived")
     finally:
         hub.stop()
-
-
-def test_a_broker_without_a_memory_killed_and_restarted_loses_nothing(tmp_path: Path, store: Store) -> None:
-    broker = Mosquitto(tmp_path / "forgetful", persistent=False)
-    broker.start()
-    hub = HubProcess(tmp_path / "hub", broker.port, store.url)
-    hub.start()
-
-    def fault() -> None:
-        broker.kill()
-        broker.start()
-
-    try:
-        through_a_fault(tmp_path, broker.port, store.url, fault)
-    finally:
-        hub.stop()
-        broker.stop()
 
 
 def test_a_hub_killed_and_restarted_loses_nothing_and_archives_nothing_twice(
