@@ -92,9 +92,14 @@ class Line:
                 break
             self.busy_until_s = done_s
             self.queue.popleft()
-            self.delivered.append((done_s, decode_event(payload)))
+            self.delivered_message(mid, payload, done_s)
             answers.append(Acknowledged(mid, 0, 1))
         return answers
+
+    def delivered_message(self, mid: int, payload: bytes, at_s: float) -> None:
+        """Keep an event that arrived."""
+        assert mid > 0
+        self.delivered.append((at_s, decode_event(payload)))
 
 
 def drain(spool: Spool, line: Line, first_live: int, live: int) -> None:
