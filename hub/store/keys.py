@@ -22,6 +22,8 @@ a sorted set of ids by such a time.
 | `ew:levels:days` | sorted set | all `<place>:<day>` with statistics, by begin in s |
 | `ew:commands:<place>` | sorted set | time index of the latest commands to a sensor |
 | `ew:command:<place>:<command>` | hash | `command` as sent, a reply of each status, and `undelivered` |
+| `ew:level-offsets:<place>` | sorted set | JSON of boot and offset in s, taken off times of levels, by begin |
+| `ew:level-offset-ends:<place>` | sorted set | the same, by end |
 | `ew:synced` | string | written to learn what is on the server's disk |
 | `ew:asked` | string | written to learn whether the server takes writes |
 | `ew:check:<token>:<name>` | any | written and removed while a server is examined |
@@ -319,3 +321,13 @@ def search_index(space: str, network: str) -> str:
 def vector(space: str, network: str, event: str) -> str:
     """Vectors of an event."""
     return f"{PREFIX}:vector:{space}:{network}:{event}"
+
+
+def level_offsets(place: str) -> str:
+    """Corrections of the times of a sensor's levels, by begin."""
+    return f"{PREFIX}:level-offsets:{place}"
+
+
+def level_offset_ends(place: str) -> str:
+    """Corrections of the times of a sensor's levels, by end."""
+    return f"{PREFIX}:level-offset-ends:{place}"
