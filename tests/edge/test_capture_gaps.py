@@ -70,5 +70,5 @@ def test_the_agent_counts_and_logs_the_gap_of_a_microphone_that_was_away(
     capture.run(threading.Event())
     spool.close()
     assert capture.tally.gaps.total_s(9e9) == 32.5
-    (said,) = [record for record in caplog.records if record.message == "the source delivers again"]
-    assert vars(said)["gap_s"] == 32.5
+    (logged,) = [record for record in caplog.records if record.message == "the source delivers again"]
+    assert vars(logged)["gap_s"] == 32.5
