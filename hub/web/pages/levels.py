@@ -15,8 +15,6 @@ from shared.errors import InvalidError
 
 _MINUTE_S = 60
 _YEARS = (1970, 9998)
-_HOURS = range(3, 24, 3)
-"""Hours with a line in the chart."""
 
 
 def routes(shell: PageRenderer) -> APIRouter:
@@ -50,7 +48,9 @@ def routes(shell: PageRenderer) -> APIRouter:
             names=dict(zip(DRAWN, ("LAeq", "LAFmax"), strict=True)),
             unit=table.unit,
             left_out=table.left_out,
-            hours=[(hour, int((_midnight(shell, shown, hour) - begin).total_seconds()) // 60) for hour in _HOURS],
+            hours=[
+                (hour, int((_midnight(shell, shown, hour) - begin).total_seconds()) // 60) for hour in (6, 12, 18)
+            ],
             corrections=[
                 (wording(timedelta(seconds=one.offset_s)), "ahead" if one.offset_s > 0 else "behind")
                 for one in offsets.between(found.place, start_s, end_s)
