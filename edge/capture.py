@@ -13,7 +13,7 @@ from typing import Final
 
 from edge.calibration.in_force import open_calibration
 from edge.capture_stats import CaptureStats
-from edge.clock import clock_at
+from edge.clock import clock_at, elapsed_s
 from edge.clock_history import ClockHistory
 from edge.commands.clip_request import ClipRequests
 from edge.encode import encode, measure
@@ -85,7 +85,6 @@ class Capture:
         self._backfilled = not source.live and settings.source.replays_the_past
         self._due_s = time.monotonic()
         self._taken = 0
-        self._delivered_s = self._due_s
         self._meter: LevelMeter | None = None
         self._series = LevelRecorder(settings.sensor.site, settings.sensor.name, boot)
         self.tally = CaptureStats(progress_s=time.monotonic())
@@ -129,6 +128,7 @@ class Capture:
     def _failed(self, error: Exception, rest_s: float) -> None:
         """Count a failure of a live source, and log it unless the same was logged last."""
         self.tally.failures += 1
+        self.tally.gaps.failed(elapsed_s())
         self.tally.progress_s = time.monotonic()
         known = isinstance(error, UnavailableError)
         reason = str(error) if known else f"{type(error).__name__}: {error}"
@@ -142,13 +142,16 @@ class Capture:
         self.calibration.reset()
         self._spooled()
 
-    def _delivers(self) -> None:
-        """Log the end of a gap of a live source: how long it delivered nothing."""
+    def _delivers(self, item: AudioClip | EmbeddingClip) -> None:
+        """Count the gap before a clip of a live source, and log it if the source had failed."""
+        if not self._source.live or isinstance(item, EmbeddingClip):
+            return
+        duration_s = item.waveform.size / item.rate_hz
+        began_s = elapsed_s() - duration_s if item.began_s is None else item.began_s
+        gap_s = self.tally.gaps.delivered(began_s, duration_s, continues=item.continues)
         if self.tally.failure:
-            gap_s = round(time.monotonic() - self._delivered_s, 1)
-            log.warning("the source delivers again", extra={"without_a_clip_s": gap_s})
+            log.warning("the source delivers again", extra={"gap_s": round(gap_s, 1)})
         self.tally.failure = ""
-        self._delivered_s = time.monotonic()
 
     def _capture_clips(self, stop: Flag) -> None:
         for item in self._source.clips(stop):
@@ -162,7 +165,7 @@ class Capture:
                 self._due_s = next_due_s(self._due_s, time.monotonic(), self._settings.source.speed)
                 if stop.wait(max(0.0, self._due_s - time.monotonic())):
                     return
-            self._delivers()
+            self._delivers(item)
             self.tally.progress_s = time.monotonic()
             self._process_clip(item, stop)
             self._taken += 1

@@ -1,6 +1,8 @@
 """Counters of the capture thread."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from edge.capture_gaps import CaptureGaps
 
 
 @dataclass(slots=True)
@@ -22,6 +24,7 @@ class CaptureStats:
         clock_jumps: times that the machine's clock was set to another time.
         level_seconds_dropped: seconds of level series that did not fit the spool or the budget, or that a replay
             ahead of the clock would have sent before their time.
+        gaps: time for which a live source delivered no sound.
     """
 
     captured: int = 0
@@ -37,3 +40,4 @@ class CaptureStats:
     speech_removed_s: float = 0.0
     clock_jumps: int = 0
     level_seconds_dropped: int = 0
+    gaps: CaptureGaps = field(default_factory=CaptureGaps, init=False)

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, make_wsgi_app, start_http_serve
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from edge.clock import clock_status
+from edge.clock import clock_status, elapsed_s
 from edge.sensor_report import Running
 from edge.settings import MetricsSettings
 from shared.content_negotiation import preferred
@@ -63,6 +63,11 @@ COUNTERS: Final[tuple[tuple[str, str, Read], ...]] = (
         "speech_removed_seconds",
         "Length of the clips whose audio was withheld because of speech",
         lambda of: of.tally.speech_removed_s,
+    ),
+    (
+        "capture_gap_seconds",
+        "Time without sound: the source failed, or samples were lost",
+        lambda of: of.tally.gaps.total_s(elapsed_s()),
     ),
     ("clock_jumps", "Times that the machine's clock was set to another time", lambda of: of.tally.clock_jumps),
     (

@@ -7,6 +7,7 @@ from importlib.metadata import version
 from typing import Final, Literal
 
 from edge.capture_stats import CaptureStats
+from edge.clock import elapsed_s
 from edge.publisher import SpoolPublisher
 from edge.settings import EdgeSettings
 from edge.sources import Source
@@ -103,6 +104,7 @@ class Announcer:
             features_over_budget=tally.features_over_budget,
             speech_removed_s=tally.speech_removed_s,
             shed=_shed(running.spool),
+            capture_gap_s=round(tally.gaps.total_s(elapsed_s()), 1),
         )
 
 

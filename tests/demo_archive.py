@@ -118,7 +118,14 @@ def _state(place: str, now: datetime) -> StateMessage:
         payload_format="flac",
         software="earwitness-edge",
         started_at=now,
-        report=SensorReport(at=now, waiting=5_431 * full, spool=0.97 * full, dropped=12 * full, shed=SHED * full),
+        report=SensorReport(
+            at=now,
+            waiting=5_431 * full,
+            spool=0.97 * full,
+            dropped=12 * full,
+            shed=SHED * full,
+            capture_gap_s=2_400.0 * full,
+        ),
     )
 
 

@@ -23,6 +23,8 @@ WRITTEN: Final = datetime(2026, 1, 1, tzinfo=UTC)
 """A hub whose clock has an earlier time has no battery, and was not reached by NTP yet."""
 QUIET: Final = timedelta(days=1)
 """Age of the newest event above which no sensor is online, or this hub's clock is ahead."""
+STEADY_S: Final = 2.0
+"""Measurements of a clock that differ by less are the same offset. They are exact to about a second."""
 _FEWEST: Final = 2
 """Sensors that must agree before they are believed rather than this hub."""
 
@@ -96,6 +98,33 @@ def believed_at(
     sure = event.backfilled or event.clock == "synchronised"
     behind = skew_s is not None and skew_s < -tolerance.total_seconds()
     return latest if behind and not sure else claimed
+
+
+def corrected_at(claim: Claim, received_at: datetime, tolerance: timedelta, offset_s: int) -> datetime | None:
+    """Return a claimed time less the offset of the sensor's clock; None if that cannot be either.
+
+    Args:
+        claim: with a time that is not believed.
+        received_at: when it came, by this hub's clock, which is right.
+        tolerance: most difference between clocks.
+        offset_s: how far the sensor's clock was ahead in the same boot, in seconds.
+    """
+    at = claim.captured_at - timedelta(seconds=offset_s)
+    latest = received_at - timedelta(seconds=claim.duration_s) + tolerance
+    return at if EARLIEST <= at <= latest else None
+
+
+def steady_offset_s(known: Sequence[int], skew_s: float) -> int:
+    """Return the offset of a clock in whole seconds: one that was applied before, unless the clock moved since.
+
+    Otherwise each measurement would move the seconds of a sensor to and fro.
+
+    Args:
+        known: offsets that were applied before in the same boot.
+        skew_s: how far the clock was measured to be ahead, in seconds.
+    """
+    nearest = min(known, key=lambda offset_s: abs(offset_s - skew_s), default=None)
+    return nearest if nearest is not None and abs(nearest - skew_s) <= STEADY_S else round(skew_s)
 
 
 def may_be_late(claim: Claim, received_at: datetime, tolerance: timedelta) -> bool:

@@ -115,6 +115,7 @@ class StoredReport:
         source_failure: why its source delivers nothing; empty while it delivers.
         health: of its machine; None if it sent none.
         shed: what its spool shed, by ranges of sequence numbers, the latest last.
+        capture_gap_s: time since its start for which its source delivered no sound; None if it did not report it.
     """
 
     at: datetime
@@ -128,6 +129,7 @@ class StoredReport:
     source_failure: str = ""
     health: SensorHealth | None = None
     shed: tuple[ShedRange, ...] = ()
+    capture_gap_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,8 @@
 1. Hubs of a group divide the series by a shared subscription. A burst of series holds up no event.
 2. A series is acknowledged once the store has it. At most `CAPACITY` messages are received and not acknowledged. When
    the store is away and that many wait, the hub disconnects until they are stored: the broker keeps the rest.
-3. A message that is not valid, or whose time cannot be, becomes a dead letter with the reason. Its seconds are not
-   stored under another time, where they might replace right ones.
+3. A message that is not valid becomes a dead letter with the reason. So does one whose time cannot be and cannot be
+   corrected (`hub.ingest.level_times`), once it has waited `HOLD_S` for a report of its sensor.
 """
 
 import logging
@@ -17,13 +17,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from hub.ingest.capture_times import CaptureTimes, ClockRules
+from hub.ingest.capture_times import ClockRules
 from hub.ingest.consumer import MAX_BLOCK_S
 from hub.ingest.event_subscription import ASK_AGAIN_S
+from hub.ingest.level_times import LevelTimes, PlacedSeries, Unplaced
 from hub.ingest.subscription import level_client_id
 from hub.metrics.definitions import HubMetrics
 from hub.store.dead_letters import HEAD_BYTES, LetterKind
 from hub.store.events import EventStore
+from hub.store.level_offsets import LevelOffsets
 from hub.store.levels import LevelStore
 from shared.errors import InvalidError, OverloadedError, UnavailableError, UnsupportedError
 from shared.level_series import SERIES_CAP_BYTES, LevelSeries, decode_series
@@ -35,6 +37,8 @@ from shared.worker import Worker
 log = logging.getLogger(__name__)
 
 CAPACITY: Final = 256
+HOLD_S: Final = 5.0
+"""Seconds for which a series with a wrong time waits: the report of its sensor comes on another connection."""
 _WAIT_S: Final = 0.2
 
 
@@ -80,12 +84,14 @@ class LevelConsumer:
         self._levels = LevelStore(archive.client, archive.rows)
         self._metrics = metrics
         self._rules = rules
-        self._times = CaptureTimes(archive.sensors, rules.clock)
+        self._offsets = LevelOffsets(archive.client, archive.rows)
+        self._times = LevelTimes(archive.sensors, self._offsets, rules.clock.tolerance)
         self._signals: queue.Queue[MqttEvent] = queue.Queue(maxsize=CAPACITY)
         self._suspended = threading.Event()
         self._ask_again_s: float | None = None
         self._received: list[Received] = []
-        self._series: deque[tuple[Received, LevelSeries]] = deque()
+        self._held: list[tuple[Received, LevelSeries, float]] = []
+        self._series: deque[tuple[Received, PlacedSeries]] = deque()
         self._rejected: deque[_Rejected] = deque()
         self._handled: deque[Received] = deque()
         self._link = MqttSession(
@@ -155,26 +161,29 @@ class LevelConsumer:
                 self._received.append(signal)
 
     def _sort(self) -> None:
-        """Decode what was received; reject what is not valid or has a time that cannot be."""
-        decoded: list[tuple[Received, LevelSeries]] = []
+        """Decode what was received; hold or reject what has no time, and reject what is not valid."""
+        held, until_s = list(self._held), time.monotonic() + HOLD_S
         rejected: list[_Rejected] = []
         for message in self._received:
             try:
-                decoded.append((message, _decoded(message)))
+                held.append((message, _decoded(message), until_s))
             except InvalidError as error:
                 kind: LetterKind = "unsupported" if isinstance(error, UnsupportedError) else "invalid"
                 rejected.append(_Rejected(message, str(error), kind))
-        series = [one for _, one in decoded]
-        times = self._times.believed(series, self._times.now())
-        self._received = []
+        placed = self._times.place([one for _, one, _ in held], self._rules.clock.now(), self._rules.clock.doubts())
+        self._received, self._held = [], []
         self._rejected += rejected
-        for (message, one), at in zip(decoded, times, strict=True):
-            if at == one.captured_at:
-                self._series.append((message, one))
-                continue
-            reason = f"the start {one.captured_at.isoformat()} cannot be: the sensor's clock was wrong"
-            self._rejected.append(_Rejected(message, reason, "invalid"))
-            self._metrics.level_seconds.labels("rejected").inc(one.duration_s)
+        for (message, one, hold_s), found in zip(held, placed, strict=True):
+            if isinstance(found, PlacedSeries):
+                self._series.append((message, found))
+            elif found.waits and time.monotonic() < hold_s:
+                self._held.append((message, one, hold_s))
+            else:
+                self._reject(message, one, found)
+
+    def _reject(self, message: Received, one: LevelSeries, why: Unplaced) -> None:
+        self._rejected.append(_Rejected(message, why.reason, "invalid"))
+        self._metrics.level_seconds.labels("rejected").inc(one.duration_s)
 
     def _store(self) -> None:
         """Store the series, all at once; if that raises an unexpected error, one by one."""
@@ -202,12 +211,15 @@ class LevelConsumer:
             self._handled.append(message)
             self._series.popleft()
 
-    def _add(self, series: Sequence[LevelSeries]) -> None:
-        self._levels.add_many(series, self._times.now())
-        for one in series:
-            present = int(one.present.sum())
-            self._metrics.level_seconds.labels("stored").inc(present)
-            self._metrics.level_seconds.labels("missing").inc(one.duration_s - present)
+    def _add(self, placed: Sequence[PlacedSeries]) -> None:
+        for one in placed:
+            if one.offset is not None:
+                self._offsets.add(one.series.place, one.offset)
+        self._levels.add_many([one.series for one in placed], self._rules.clock.now())
+        for one in placed:
+            present = int(one.series.present.sum())
+            self._metrics.level_seconds.labels("stored" if one.offset is None else "retimed").inc(present)
+            self._metrics.level_seconds.labels("missing").inc(one.series.duration_s - present)
 
     def _bury(self, rejected: _Rejected) -> None:
         message = rejected.message
@@ -215,7 +227,7 @@ class LevelConsumer:
             topic=message.topic,
             payload=message.payload,
             reason=rejected.reason,
-            received_at=self._times.now(),
+            received_at=self._rules.clock.now(),
             kind=rejected.kind,
         )
         self._metrics.dead_letters.inc()

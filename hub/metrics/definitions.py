@@ -59,10 +59,11 @@ class HubMetrics(SensorMetrics):
         )
         self.level_seconds = self._counter(
             "hub_level_seconds",
-            "Seconds of level series: stored, missing (the sensor had no level), rejected (wrong time); with repeats",
+            "Seconds of level series: stored, retimed (stored, wrong clock), missing (the sensor had no level),"
+            " rejected (wrong time); with repeats",
             "outcome",
         )
-        for outcome in ("stored", "missing", "rejected"):
+        for outcome in ("stored", "retimed", "missing", "rejected"):
             self.level_seconds.labels(outcome)
         self.dead_letters = self._counter("hub_messages_dead_lettered", "Messages that the hub rejected")
         self.quarantined = self._counter(

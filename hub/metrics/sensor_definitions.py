@@ -70,6 +70,12 @@ class SensorMetrics(MetricGroup):
             *SENSOR,
             "content",
         )
+        self.sensor_capture_gap = self._listed(
+            "sensor_capture_gap_seconds",
+            "Time since a sensor started for which its microphone delivered no sound, as last reported",
+            *SENSOR,
+            counter=True,
+        )
         self.sensor_certificate_end = self._listed(
             "sensor_certificate_expiry_timestamp_seconds", "Expiry time of a sensor's certificate", *SENSOR
         )

@@ -138,6 +138,9 @@ class SensorProbe:
         metrics.sensor_waiting.replace_all({labels: float(report.waiting) for labels, report in connected.items()})
         metrics.sensor_spool.replace_all({labels: report.spool for labels, report in connected.items()})
         metrics.sensor_dropped.replace_all({labels: float(report.dropped) for labels, report in last.items()})
+        metrics.sensor_capture_gap.replace_all(
+            {labels: gap_s for labels, report in last.items() if (gap_s := report.capture_gap_s) is not None}
+        )
         metrics.sensor_shed.replace_all(
             {
                 (*labels, content): float(sum(shed.events for shed in report.shed if shed.content == content))

@@ -188,6 +188,7 @@ def report_fields(report: SensorReport) -> dict[str, str | int | float]:
         "source_failure": report.source_failure or "",
         "health": "" if report.health is None else report.health.model_dump_json(),
         "shed": _SHED.dump_json(report.shed).decode(),
+        "capture_gap_s": "" if report.capture_gap_s is None else report.capture_gap_s,
     }
 
 
@@ -213,6 +214,7 @@ def report_of(row: dict[bytes, bytes]) -> StoredReport | None:
         source_failure=row.get(b"source_failure", b"").decode(),
         health=SensorHealth.model_validate_json(health) if (health := row.get(b"health")) else None,
         shed=_SHED.validate_json(row.get(b"shed") or b"[]"),
+        capture_gap_s=float(gap) if (gap := row.get(b"capture_gap_s")) else None,
     )
     return StoredReport(
         at=report.at,
@@ -226,4 +228,5 @@ def report_of(row: dict[bytes, bytes]) -> StoredReport | None:
         source_failure=report.source_failure or "",
         health=report.health,
         shed=report.shed,
+        capture_gap_s=report.capture_gap_s,
     )

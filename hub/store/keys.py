@@ -247,3 +247,13 @@ def search_index(space: str, network: str) -> str:
 def vector(space: str, network: str, event: str) -> str:
     """Return the key of a hash: vectors of an event."""
     return f"{PREFIX}:vector:{space}:{network}:{event}"
+
+
+def level_offsets(place: str) -> str:
+    """Return the key of a sorted set: JSON of boot and offset in s, taken off times of levels, by begin."""
+    return f"{PREFIX}:level-offsets:{place}"
+
+
+def level_offset_ends(place: str) -> str:
+    """Return the key of a sorted set: the same corrections of times of levels, by end."""
+    return f"{PREFIX}:level-offset-ends:{place}"

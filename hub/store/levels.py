@@ -159,7 +159,7 @@ class LevelStore:
             seconds_before_s: the time, in seconds since 1970 UTC.
             statistics_before_s: statistics of days that ended before this time are removed.
 
-        What cannot be read is left out and counted, and stays until somebody removes it.
+        What cannot be read is left out and counted, and stays until a person removes it.
 
         Returns:
             The number of removed hours.

@@ -13,7 +13,6 @@ HEIGHT: Final = 200
 DRAWN: Final = ("laeq", "lafmax")
 _GRID_DB: Final = 10
 _LEAST_RANGE_DB: Final = 20
-_MOST_LABELS: Final = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +24,6 @@ class LevelChart:
         lines: points of the polylines of each level in `DRAWN`. A line ends before a gap.
         gaps: first minute and number of minutes of each gap.
         grid: levels in dB with their heights in the chart.
-        labels: those of `grid` that have a number on the axis.
         missing: number of minutes without levels.
     """
 
@@ -33,7 +31,6 @@ class LevelChart:
     lines: dict[str, list[str]]
     gaps: list[tuple[int, int]]
     grid: list[tuple[int, float]]
-    labels: list[tuple[int, float]]
     missing: int
 
 
@@ -49,13 +46,11 @@ def level_chart(table: LevelTable, past: int) -> LevelChart:
     low, high = _range(np.concatenate([level[present] for level in levels.values()]))
     heights = {name: HEIGHT * (high - level) / (high - low) for name, level in levels.items()}
     runs, gaps = _runs(present), _runs(~present[:past])
-    grid = [(level, HEIGHT * (high - level) / (high - low)) for level in range(low, high + 1, _GRID_DB)]
     return LevelChart(
         width=len(present),
         lines={name: [_points(height, first, end) for first, end in runs] for name, height in heights.items()},
         gaps=[(first, end - first) for first, end in gaps],
-        grid=grid,
-        labels=grid[:: math.ceil(len(grid) / _MOST_LABELS)],
+        grid=[(level, HEIGHT * (high - level) / (high - low)) for level in range(low, high + 1, _GRID_DB)],
         missing=sum(end - first for first, end in gaps),
     )
 

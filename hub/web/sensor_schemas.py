@@ -26,6 +26,9 @@ class ReportView(BaseModel):
     shed: tuple[ShedRange, ...] = Field(
         description="what its spool shed, by ranges of sequence numbers, the latest last"
     )
+    capture_gap_s: float | None = Field(
+        description="time since it started for which its source delivered no sound, in seconds; null if not reported"
+    )
 
 
 class SensorView(BaseModel):

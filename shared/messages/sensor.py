@@ -66,6 +66,8 @@ class SensorReport(Message):
     `sound_over_budget` and `features_over_budget` count clips whose sound or embedding was left out because the
     bandwidth budget was used up. `speech_removed_s` is the length of the clips whose sound was withheld because of
     speech, in seconds. All three count since the start. `shed` lists what the spool shed, the latest last.
+    `capture_gap_s` is the time since the start for which a live source delivered no sound, in seconds; null from
+    sensors of earlier versions.
     """
 
     at: Instant
@@ -86,6 +88,7 @@ class SensorReport(Message):
     speech_removed_s: float = Field(default=0.0, ge=0.0)
     health: SensorHealth | None = None
     shed: tuple[ShedRange, ...] = Field(default=(), max_length=64)
+    capture_gap_s: float | None = Field(default=None, ge=0.0, le=1e10)
 
 
 class StateMessage(Message):

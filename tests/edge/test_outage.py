@@ -49,7 +49,8 @@ def put(spool: Spool, seq: int) -> int:
 
 
 def delivered(line: Line) -> list[tuple[float, Event]]:
-    return [(at_s, decode_event(payload)) for at_s, payload in line.delivered]
+    """Return the events that arrived, each with its time; level series are JSON and left out."""
+    return [(at_s, decode_event(payload)) for at_s, payload in line.delivered if not payload.startswith(b"{")]
 
 
 def drain(spool: Spool, line: Line, first_live: int, live: int) -> None:

@@ -77,9 +77,12 @@ def test_what_is_wrong_is_reported(running: Running) -> None:
     taken_over: list[MqttEvent] = [Connected(session_present=True, epoch=1), Disconnected("taken over", 1, 0x8E)]
     running.publisher.handle([*taken_over, *taken_over], 0.0, 1e9)
     running.tally.failure = "x" * 1_000
+    running.tally.gaps.delivered(0.0, 10.0, continues=True)
+    running.tally.gaps.delivered(45.25, 10.0, continues=False)
     reported = report(running)
     assert (reported.set_aside, reported.waiting, reported.taken_over) == (1, 0, 2)
     assert reported.source_failure == "x" * REASON_CHARACTERS
+    assert reported.capture_gap_s == 35.2
     assert running.spool.note("taken_over") == "2001-09-09T01:46:40+00:00"
 
 

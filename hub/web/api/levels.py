@@ -11,6 +11,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
 from hub.domain.level_rows import STATISTICS, LevelTable
+from hub.store.level_offsets import LevelOffsets
 from hub.store.levels import PERIOD_S, AppliedCalibration, Resolution
 from hub.web.api.params import PLACE, Since, Time, Until, errors
 from hub.web.context import WebContext
@@ -37,6 +38,19 @@ class CalibrationView(BaseModel):
     since: datetime
 
 
+class TimeCorrectionView(BaseModel):
+    """Levels from `since` to `until` of a sensor whose clock was wrong.
+
+    Their time is the one that the sensor stated, less `offset_s`: how far its clock was ahead, as the hub measured
+    it; below 0 if it was behind.
+    """
+
+    since: datetime
+    until: datetime
+    offset_s: int
+    boot: str
+
+
 class LevelTableView(BaseModel):
     """Levels of consecutive periods; null where there is no level, which is never replaced by other values.
 
@@ -59,12 +73,14 @@ class LevelTableView(BaseModel):
     seconds: list[int]
     left_out: int
     calibrations: list[CalibrationView]
+    corrections: list[TimeCorrectionView]
     next: datetime | None
 
 
 def routes(parts: WebContext) -> APIRouter:
     """Return the routes of levels."""
     router = APIRouter(prefix="/levels", tags=["levels"])
+    offsets = LevelOffsets(parts.archive.client, parts.archive.rows)
     answers: dict[int | str, dict[str, Any]] = {
         200: {"content": {CSV: {"schema": {"type": "string"}}}, "description": "the levels, in order of time"},
         **errors(404, 422, 503),
@@ -99,6 +115,12 @@ def routes(parts: WebContext) -> APIRouter:
             seconds=table.seconds.tolist(),
             left_out=table.left_out,
             calibrations=_calibrations(parts.levels.calibrations(place, end_s), start_s),
+            corrections=[
+                TimeCorrectionView(
+                    since=_time(one.since_s), until=_time(one.until_s), offset_s=one.offset_s, boot=one.boot
+                )
+                for one in offsets.between(place, start_s, end_s)
+            ],
             next=None if rest_s is None else _time(rest_s),
         )
 

@@ -6,6 +6,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 
+from hub.domain.clocks import wording
+from hub.store.level_offsets import LevelOffsets
 from hub.web.level_chart import DRAWN, HEIGHT, level_chart
 from hub.web.pages.rendering import PageRenderer
 from hub.web.resolve import get_sensor_or_404
@@ -13,14 +15,13 @@ from shared.errors import InvalidError
 
 _MINUTE_S = 60
 _YEARS = (1970, 9998)
-_HOURS = range(3, 24, 3)
-"""Hours with a line in the chart."""
 
 
 def routes(shell: PageRenderer) -> APIRouter:
     """Return the route of the levels of a sensor."""
     router = APIRouter()
     parts = shell.parts
+    offsets = LevelOffsets(parts.archive.client, parts.archive.rows)
 
     @router.get("/levels/{site}/{name}")
     def levels(
@@ -47,7 +48,13 @@ def routes(shell: PageRenderer) -> APIRouter:
             names=dict(zip(DRAWN, ("LAeq", "LAFmax"), strict=True)),
             unit=table.unit,
             left_out=table.left_out,
-            hours=[(hour, int((_midnight(shell, shown, hour) - begin).total_seconds()) // 60) for hour in _HOURS],
+            hours=[
+                (hour, int((_midnight(shell, shown, hour) - begin).total_seconds()) // 60) for hour in (6, 12, 18)
+            ],
+            corrections=[
+                (wording(timedelta(seconds=one.offset_s)), "ahead" if one.offset_s > 0 else "behind")
+                for one in offsets.between(found.place, start_s, end_s)
+            ],
             since=begin.isoformat().replace("+00:00", "Z"),
             until=end.isoformat().replace("+00:00", "Z"),
         )

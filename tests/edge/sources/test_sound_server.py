@@ -113,7 +113,9 @@ def test_what_a_sound_server_plays_is_captured_levelled_and_published_across_the
         if again[0].captured_at - first[-1].captured_at < timedelta(seconds=CLIP_S + 1.0):
             again = again[1:]  # the clip that ended just before the removal
         check_capture(again, played)
-        assert "the source delivers again without_a_clip_s=" in edge.log.read_text()
+        logged_s = float(edge.log.read_text().rpartition("the source delivers again gap_s=")[2].split()[0])
+        last, back = (event.captured_at for event in events if event.id.seq in {again[0].id.seq - 1, again[0].id.seq})
+        assert logged_s == pytest.approx((back - last).total_seconds() - CLIP_S, abs=0.2)
         edge.process.send_signal(signal.SIGTERM)
         summary = edge.finish()
         assert summary["dropped"] == summary["unreadable"] == 0

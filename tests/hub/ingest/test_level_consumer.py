@@ -84,7 +84,10 @@ def counted(metrics: HubMetrics, outcome: str) -> float | None:
     return metrics.registry.get_sample_value("earwitness_hub_level_seconds_total", {"outcome": outcome})
 
 
-def test_series_are_stored_and_what_is_wrong_becomes_a_dead_letter(mosquitto: Mosquitto, archive: EventStore) -> None:
+def test_series_are_stored_and_what_is_wrong_becomes_a_dead_letter(
+    mosquitto: Mosquitto, archive: EventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hub.ingest.level_consumer.HOLD_S", 0.0)
     levels = LevelStore(archive.client, archive.rows)
     good = [series(f"street-{number}") for number in range(3)]
     topic, payload = message(series("odd"))

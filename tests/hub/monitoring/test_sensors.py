@@ -68,6 +68,7 @@ def test_what_a_sensor_reports_is_exported_and_of_its_spool_only_while_it_is_con
     archive.add(stored(0))
     archive.sensors.update_state(state_of("street-1", at=NOON, waiting=7, spool=0.25, dropped=2, certificate_end=end))
     look.run(RECEIVED)
+    assert series(metrics, "earwitness_sensor_capture_gap_seconds_total") == {}, "not reported"
     assert series(metrics, "earwitness_sensor_spool_events") == {"street-1": 7.0}
     assert series(metrics, "earwitness_sensor_spool_used_ratio") == {"street-1": 0.25}
     assert series(metrics, "earwitness_sensor_clips_dropped_total") == {"street-1": 2.0}
@@ -77,8 +78,10 @@ def test_what_a_sensor_reports_is_exported_and_of_its_spool_only_while_it_is_con
     assert series(metrics, "earwitness_sensor_spool_events") == {}
     assert series(metrics, "earwitness_sensor_spool_used_ratio") == {}
     assert series(metrics, "earwitness_sensor_clips_dropped_total") == {"street-1": 2.0}
-    archive.sensors.update_state(state_of("street-1", at=NOON, waiting=0, spool=0.0, dropped=0))
+    last = state_of("street-1", at=NOON, waiting=0, spool=0.0, dropped=0, capture_gap_s=35.5)
+    archive.sensors.update_state(last)
     look.run(RECEIVED)
+    assert series(metrics, "earwitness_sensor_capture_gap_seconds_total") == {"street-1": 35.5}
     assert series(metrics, "earwitness_sensor_certificate_expiry_timestamp_seconds") == {}, "it has none any more"
 
 

@@ -30,12 +30,6 @@ def test_levels_are_at_their_heights() -> None:
     assert chart.lines == {"laeq": ["0.5,200.0 1.5,100.0"], "lafmax": ["0.5,100.0 1.5,0.0"]}
 
 
-def test_a_wide_range_has_fewer_numbers_than_lines() -> None:
-    chart = level_chart(table([-120.0, 60.0]), past=2)
-    assert [level for level, _ in chart.grid] == list(range(-120, 71, 10))
-    assert [level for level, _ in chart.labels] == list(range(-120, 71, 20))
-
-
 def test_a_single_minute_is_as_wide_as_the_minute() -> None:
     assert level_chart(table([None, 50.0, None]), past=3).lines["laeq"] == ["1,200.0 2,200.0"]
 

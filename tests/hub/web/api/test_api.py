@@ -378,6 +378,13 @@ def test_what_a_sensors_spool_shed_is_on_its_page_and_in_the_api(api: httpx.Clie
     assert "Shed by the spool" not in httpx.get(f"{web.url}/sensors/harbour/quay", timeout=30).text
 
 
+def test_how_long_a_sensors_microphone_was_away_is_on_its_page_and_in_the_api(api: httpx.Client, web: Demo) -> None:
+    gaps = {one["sensor"]: one["report"]["capture_gap_s"] for one in got(api, "/sensors")["sensors"] if one["report"]}
+    assert (gaps["fish-hall"], gaps["quay"]) == (2_400.0, 0.0)
+    assert "40 min since it started" in httpx.get(f"{web.url}/sensors/harbour/fish-hall", timeout=30).text
+    assert "no gap since it started" in httpx.get(f"{web.url}/sensors/harbour/quay", timeout=30).text
+
+
 def test_an_event_that_waited_in_a_spool_is_marked(api: httpx.Client, web: Demo) -> None:
     newest = web.archive.events(limit=1)[0]
     waited = replace(newest, id=EventId("clocks", "late", "b", 0), backlog=True)
