@@ -13,7 +13,7 @@ from edge.broker_check import try_broker
 from edge.calibration.in_force import open_calibration
 from edge.clock import clock_status
 from edge.extractor import open_extractor
-from edge.level_check import judge_level
+from edge.level_check import MICROPHONE, STREAM, judge_level
 from edge.machine_check import judge_clock, judge_disk, judge_machine
 from edge.publisher import TAKEN_OVER
 from edge.recording_check import try_source
@@ -92,7 +92,8 @@ def _first_clip(source: Source) -> AudioClip | None:
 
 
 def _try_level(settings: EdgeSettings, clip: AudioClip) -> str:
-    return judge_level(clip.waveform, clip.rate_hz, open_calibration(settings).full_scale_db_spl)
+    of = STREAM if settings.source.kind == "stream" else MICROPHONE
+    return judge_level(clip.waveform, clip.rate_hz, open_calibration(settings).full_scale_db_spl, of)
 
 
 def _try_machine(settings: EdgeSettings) -> str:
