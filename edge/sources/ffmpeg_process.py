@@ -51,8 +51,8 @@ class FfmpegProcess:
         program: path or name of ffmpeg.
         url: address of the stream; it must contain no quotes and no white space.
         rate_hz: sample rate of the samples to deliver, in Hz.
-        silent_s: seconds after which ffmpeg itself gives up a server that sends nothing, so that it also ends
-            where the sensor was killed.
+        silent_s: a server that sends nothing for this many seconds has failed. After twice that time ffmpeg ends by
+            itself, so that none is left where the sensor was killed.
 
     Attributes:
         blocks: the samples of the stream's first channel.

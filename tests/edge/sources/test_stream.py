@@ -118,7 +118,7 @@ def test_a_stream_that_ends_is_reported_and_received_again_and_no_process_is_lef
     assert PASSWORD not in str([record.__dict__ for record in caplog.records])
 
 
-def test_a_stream_that_goes_silent_is_given_up_and_its_process_ended() -> None:
+def test_a_stream_that_goes_silent_fails_and_its_process_is_ended() -> None:
     program("ffmpeg")
     before = children()
     with RtspServer(sound(1.0), RATE_HZ, silent=True) as server:
