@@ -90,7 +90,8 @@ class Capture:
         self._taken = 0
         self._delivered_s = self._due_s
         self._meter: LevelMeter | None = None
-        self._series = LevelRecorder(settings.sensor.site, settings.sensor.name, boot)
+        sensor = settings.sensor
+        self._series = LevelRecorder(sensor.site, sensor.name, boot, bands=settings.levels.bands)
         self.tally = CaptureStats(progress_s=time.monotonic())
         self._writer = SpoolWriter(spool, self.tally, self._budget, spooled, live=source.live)
         self.calibration: Final = open_calibration(settings)

@@ -132,6 +132,9 @@ class LevelSettings(SettingsGroup):
         default=True,
         description="send the levels of every second, one message per minute (1 MB a day), whatever `send.what` is",
     )
+    bands: bool = Field(
+        default=False, description="series: also send the one-third-octave bands of every second (4 MB a day more)"
+    )
     full_scale_db_spl: float | None = Field(
         None,
         ge=0,
@@ -260,6 +263,8 @@ class EdgeSettings(BaseSettings):
     def _levels_exist(self) -> "EdgeSettings":
         if self.send.what == "levels" and not self.levels.series:
             raise ValueError("send.what = levels needs levels.series = true")
+        if self.levels.bands and not self.levels.series:
+            raise ValueError("levels.bands = true needs levels.series = true")
         if self.send.what == "levels" and self.source.kind == "embeddings":
             raise ValueError("send.what = levels needs a source with audio, not embeddings")
         return self

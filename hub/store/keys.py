@@ -22,6 +22,8 @@ a sorted set of ids by such a time.
 | `ew:levels:days` | sorted set | all `<place>:<day>` with statistics, by begin in s |
 | `ew:commands:<place>` | sorted set | time index of the latest commands to a sensor |
 | `ew:command:<place>:<command>` | hash | `command` as sent, a reply of each status, and `undelivered` |
+| `ew:bands:<place>:<hour>` | string | third-octave bands of each second of an hour, rows of `shared.level_bands` |
+| `ew:bands:hours` | sorted set | all `<place>:<hour>` with bands of seconds, by begin in s |
 | `ew:synced` | string | written to learn what is on the server's disk |
 | `ew:asked` | string | written to learn whether the server takes writes |
 | `ew:check:<token>:<name>` | any | written and removed while a server is examined |
@@ -109,6 +111,7 @@ DEAD_LETTERS_DISCARDED: Final = f"{DEAD_LETTERS}:discarded"
 DEAD_LETTER_DIGESTS: Final = f"{DEAD_LETTERS}:retained"
 HOME_ASSISTANT_HOLDER: Final = f"{PREFIX}:homeassistant:holder"
 HOME_ASSISTANT_TOPICS: Final = f"{PREFIX}:homeassistant:topics"
+BAND_HOURS: Final = f"{PREFIX}:bands:hours"
 
 
 def event(event: str) -> str:
@@ -319,3 +322,8 @@ def search_index(space: str, network: str) -> str:
 def vector(space: str, network: str, event: str) -> str:
     """Vectors of an event."""
     return f"{PREFIX}:vector:{space}:{network}:{event}"
+
+
+def level_bands(place: str, hour: int) -> str:
+    """One-third-octave bands of the seconds of an hour of a sensor."""
+    return f"{PREFIX}:bands:{place}:{hour}"
