@@ -6,6 +6,7 @@ import time
 from typing import Final
 
 from edge.settings import EdgeSettings
+from edge.sources.live_blocks import DEFAULT_RATE_HZ
 from edge.spool import Spool
 from shared.errors import InvalidError, UnavailableError
 from shared.events import CLIP_S
@@ -85,7 +86,8 @@ def _limited(settings: EdgeSettings, limit: int | None) -> str:
     if limit is None:
         return ""
     words = f"; the broker accepts messages of at most {limit:,} bytes"
-    rate_hz = settings.source.rate_hz or {"synthetic": 22_050, "microphone": 48_000}.get(settings.source.kind)
+    defaults = {"synthetic": 22_050, "microphone": DEFAULT_RATE_HZ, "stream": DEFAULT_RATE_HZ}
+    rate_hz = settings.source.rate_hz or defaults.get(settings.source.kind)
     if rate_hz is None or settings.features.space is not None:
         return words
     topic = str(SensorTopic(settings.sensor.site, settings.sensor.name, "event"))

@@ -86,7 +86,8 @@ class Capture:
         self._due_s = time.monotonic()
         self._taken = 0
         self._meter: LevelMeter | None = None
-        self._series = LevelRecorder(settings.sensor.site, settings.sensor.name, boot)
+        sensor = settings.sensor
+        self._series = LevelRecorder(sensor.site, sensor.name, boot, bands=settings.levels.bands)
         self.tally = CaptureStats(progress_s=time.monotonic())
         self._writer = SpoolWriter(destination, self.tally, self._budget, live=source.live)
         self.calibration: Final = open_calibration(settings)

@@ -5,15 +5,14 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
 
 from edge.broker_check import try_broker
 from edge.calibration.in_force import open_calibration
 from edge.clock import clock_status
 from edge.extractor import open_extractor
-from edge.level_check import judge_level
+from edge.level_check import MICROPHONE, STREAM, judge_level
 from edge.machine_check import judge_clock, judge_disk, judge_machine
 from edge.publisher import TAKEN_OVER
 from edge.recording_check import try_source
@@ -22,12 +21,8 @@ from edge.settings import EdgeSettings
 from edge.sources import AudioClip, Source, open_source
 from edge.spool import Spool
 from edge.system_health import SystemHealth
-from shared.errors import EarwitnessError, InvalidError, UnavailableError
-from shared.mqtt.diagnostics import broker_certificate_expiry, client_certificate_expiry
-
-WARNED_AHEAD: Final = timedelta(days=30)
-"""`check` warns of a certificate that expires within this time."""
-_RENEW: Final = "`earwitness-hub deployment renew` writes a new one"
+from edge.tls_check import try_tls
+from shared.errors import EarwitnessError, UnavailableError
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +87,8 @@ def _first_clip(source: Source) -> AudioClip | None:
 
 
 def _try_level(settings: EdgeSettings, clip: AudioClip) -> str:
-    return judge_level(clip.waveform, clip.rate_hz, open_calibration(settings).full_scale_db_spl)
+    of = STREAM if settings.source.kind == "stream" else MICROPHONE
+    return judge_level(clip.waveform, clip.rate_hz, open_calibration(settings).full_scale_db_spl, of)
 
 
 def _try_machine(settings: EdgeSettings) -> str:
@@ -161,30 +157,4 @@ def _describe_spool(path: Path, max_bytes: int) -> str:
 
 
 def _try_tls(settings: EdgeSettings) -> str:
-    """Test the certificates of broker and sensor.
-
-    Raises:
-        UnavailableError: the broker's certificate cannot be verified.
-        InvalidError: the sensor's certificate has expired.
-    """
-    mqtt, now = settings.mqtt, datetime.now(UTC)
-    if not mqtt.tls:
-        return (
-            "not used: anyone on the way can read and change what the sensor sends; set mqtt.tls and mqtt.ca_file"
-            " (`earwitness-hub deployment create` writes certificates)"
-        )
-    theirs, ours = broker_certificate_expiry(mqtt), client_certificate_expiry(mqtt)
-    if theirs is None:
-        raise UnavailableError(
-            "no TLS connection, so the broker's certificate is not known: the finding `broker` names the cause"
-        )
-    if ours is not None and ours < now:
-        raise InvalidError(f"this sensor's certificate expired on {ours:%Y-%m-%d}: {_RENEW}")
-    words = [f"the broker's certificate is valid until {theirs:%Y-%m-%d}{_soon(theirs, now)}"]
-    if ours is not None:
-        words.append(f"this sensor's until {ours:%Y-%m-%d}{_soon(ours, now)}")
-    return "; ".join(words)
-
-
-def _soon(ends: datetime, now: datetime) -> str:
-    return f", soon: {_RENEW}" if ends - now < WARNED_AHEAD else ""
+    return try_tls(settings.mqtt)

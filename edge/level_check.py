@@ -1,5 +1,6 @@
-"""Judge the sound of a microphone for `earwitness-edge check`: silent, stuck, deaf or clipping; its lowest level."""
+"""Judge the sound of a live source for `earwitness-edge check`: silent, stuck, deaf or clipping; its lowest level."""
 
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -18,13 +19,31 @@ STUCK_SHARE: Final = 0.5
 """Share of samples with one and the same value other than 0 from which the converter is stuck."""
 
 
-def judge_level(waveform: Waveform, rate_hz: int, full_scale_db_spl: float | None) -> str:
+@dataclass(frozen=True, slots=True)
+class Input:
+    """Where a person adjusts an input.
+
+    Attributes:
+        controls: where its gain is set.
+        setting: setting that selects it.
+    """
+
+    controls: str
+    setting: str
+
+
+MICROPHONE: Final = Input("`alsamixer`, F4, capture", "source.device")
+STREAM: Final = Input("settings of the device that sends the stream", "stream.url")
+
+
+def judge_level(waveform: Waveform, rate_hz: int, full_scale_db_spl: float | None, of: Input = MICROPHONE) -> str:
     """Return the level of a microphone's sound as text, with what to do about doubts.
 
     Args:
         waveform: float32 [samples], full scale = 1.0; 10 s of sound.
         rate_hz: sample rate in Hz.
         full_scale_db_spl: dB SPL of 0 dBFS; None without a calibration.
+        of: the input, for what to do.
 
     Raises:
         UnavailableError: it is silent, stuck, deaf or clips; the message names what to do.
@@ -36,7 +55,7 @@ def judge_level(waveform: Waveform, rate_hz: int, full_scale_db_spl: float | Non
         )
     if not waveform.any():
         raise UnavailableError(
-            "silent: all samples are 0; unmute the input (`alsamixer`, F4, capture), check cable and source.device"
+            f"silent: all samples are 0; unmute the input ({of.controls}), check cable and {of.setting}"
         )
     values, counts = np.unique(waveform, return_counts=True)
     if counts.max() > STUCK_SHARE * waveform.size and values[counts.argmax()] != 0.0:
@@ -48,7 +67,7 @@ def judge_level(waveform: Waveform, rate_hz: int, full_scale_db_spl: float | Non
     if dbfs.laeq < DEAF_DBFS:
         raise UnavailableError(
             f"deaf: LAeq of 10 s is {dbfs.laeq:.0f} dBFS, less than {DEAF_DBFS:.0f}; raise the input gain"
-            " (`alsamixer`, F4), and check the cable and the windscreen"
+            f" ({of.controls}), and check the cable and the windscreen"
         )
     clipped = int(np.count_nonzero(np.abs(waveform) >= OVERLOAD))
     if clipped:

@@ -10,6 +10,7 @@ from typing import Final
 
 from edge.clock import within_wire
 from shared.events import LATEST, Calibration, ClockStatus
+from shared.level_bands import band_rows
 from shared.level_series import LevelSeries, tenths_of
 from shared.levels.meter import Measurement
 
@@ -29,10 +30,12 @@ class LevelRecorder:
         site: site of the sensor.
         sensor: name of the sensor.
         boot: id of this run.
+        bands: whether the series hold one-third-octave bands.
     """
 
-    def __init__(self, site: str, sensor: str, boot: str) -> None:
+    def __init__(self, site: str, sensor: str, boot: str, *, bands: bool = False) -> None:
         self._names = (site, sensor, boot)
+        self._bands = bands
         self._held: LevelSeries | None = None
         self._next_s: int | None = None
 
@@ -69,6 +72,7 @@ class LevelRecorder:
             clock=clock,
             backfilled=backfilled,
             calibration=calibration,
+            bands=band_rows(measured.seconds[: len(tenths)]) if self._bands else None,
         )
         self._next_s = start_s + len(tenths)
         return [series for part in clip.split(MINUTE_S) for series in self._join(part)]

@@ -8,6 +8,7 @@ from pydantic import AwareDatetime, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from edge.send_settings import SendSettings
+from edge.stream_settings import StreamSettings
 from shared.events import CLIP_S, EARLIEST, LATEST
 from shared.feature_space import EARWITNESS_SMALL
 from shared.settings import LogSettings, MqttSettings, SettingsGroup
@@ -16,7 +17,7 @@ from shared.sockets import plain_host
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 LONGEST_REPLAY: Final = timedelta(days=30)
 """A replay at a speed above 1 and without `max_clips` begins this long before the present."""
-SourceKind = Literal["synthetic", "files", "embeddings", "microphone"]
+SourceKind = Literal["synthetic", "files", "embeddings", "microphone", "stream"]
 
 
 class SensorSettings(SettingsGroup):
@@ -32,7 +33,10 @@ class SensorSettings(SettingsGroup):
 class SourceSettings(SettingsGroup):
     """The source of the sensor's clips."""
 
-    kind: SourceKind = Field("synthetic", description="synthetic (a street), files, embeddings (.npz) or microphone")
+    kind: SourceKind = Field(
+        "synthetic",
+        description="synthetic (a street), files, embeddings (.npz), microphone or stream (network, group `stream`)",
+    )
     path: Path | None = Field(
         None, description="folder of .wav/.flac/.ogg recordings (links are followed), or the .npz file of embeddings"
     )
@@ -61,7 +65,7 @@ class SourceSettings(SettingsGroup):
         None, description="microphone: name or number of the input device; the system's default if not given"
     )
     rate_hz: int | None = Field(
-        None, ge=8_000, le=384_000, description="microphone: 48000 if not given; synthetic: 22050"
+        None, ge=8_000, le=384_000, description="microphone, stream: 48000 if not given; synthetic: 22050"
     )
 
     @model_validator(mode="after")
@@ -127,6 +131,9 @@ class LevelSettings(SettingsGroup):
     series: bool = Field(
         default=True,
         description="send the levels of every second, one message per minute (1 MB a day), whatever `send.what` is",
+    )
+    bands: bool = Field(
+        default=False, description="series: also send the one-third-octave bands of every second (4 MB a day more)"
     )
     full_scale_db_spl: float | None = Field(
         None,
@@ -227,6 +234,7 @@ class EdgeSettings(BaseSettings):
     sensor: SensorSettings = SensorSettings()
     mqtt: MqttSettings = MqttSettings()
     source: SourceSettings = SourceSettings()
+    stream: StreamSettings = StreamSettings()
     features: FeatureSettings = FeatureSettings()
     send: SendSettings = SendSettings()
     privacy: PrivacySettings = PrivacySettings()
@@ -246,9 +254,17 @@ class EdgeSettings(BaseSettings):
         return self.calibration.history or self.spool_path().with_suffix(".calibrations.jsonl")
 
     @model_validator(mode="after")
+    def _stream_is_given(self) -> "EdgeSettings":
+        if self.source.kind == "stream" and not self.stream.is_given:
+            raise ValueError("source.kind = stream needs stream.url or stream.url_file")
+        return self
+
+    @model_validator(mode="after")
     def _levels_exist(self) -> "EdgeSettings":
         if self.send.what == "levels" and not self.levels.series:
             raise ValueError("send.what = levels needs levels.series = true")
+        if self.levels.bands and not self.levels.series:
+            raise ValueError("levels.bands = true needs levels.series = true")
         if self.send.what == "levels" and self.source.kind == "embeddings":
             raise ValueError("send.what = levels needs a source with audio, not embeddings")
         return self

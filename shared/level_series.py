@@ -1,7 +1,8 @@
 """The one-second level series of a sensor, and its message on MQTT.
 
 A series holds LAeq, LAFmax and LCeq of consecutive seconds in whole tenths of a decibel: 6 bytes a second. A second
-without a level is `NO_LEVEL`; it is never replaced by a value between its neighbours.
+without a level is `NO_LEVEL`; it is never replaced by a value between its neighbours. A series may also hold the
+one-third-octave bands of its seconds (`shared.level_bands`): 32 bytes a second.
 """
 
 import base64
@@ -17,6 +18,7 @@ from pydantic import Field, model_validator
 
 from shared.errors import InvalidError
 from shared.events import EARLIEST, LATEST, Calibration, ClockStatus, LevelUnit, check_name
+from shared.level_bands import ROW_BYTES, BandRows
 from shared.levels.values import SecondLevels
 from shared.messages.codec import VERSION, Message, decode_json, encode_json
 from shared.messages.fields import Instant, NamePattern
@@ -31,6 +33,8 @@ NO_LEVEL: Final = -32_768
 RANGE_TENTHS: Final = 2_500
 """Levels are in [-250, 250] dB, as in events."""
 MAX_SECONDS: Final = 3_600
+MAX_BAND_SECONDS: Final = 600
+"""Longest series with bands: it takes 30.4 kB of base64."""
 SERIES_CAP_BYTES: Final = 32 * 1024
 """Largest message: an hour takes 28.8 kB of base64."""
 
@@ -49,6 +53,8 @@ class LevelSeries:
         clock: whether the sensor's clock could be trusted.
         backfilled: True if the sound is a replay of old recordings.
         calibration: what makes the levels sound pressure levels; None as in events.
+        bands: uint8 [seconds, 32], rows of `shared.level_bands`; a row of zeros is a second without bands. None if
+            no second has bands.
 
     Raises:
         InvalidError: a value outside its range.
@@ -63,6 +69,7 @@ class LevelSeries:
     clock: ClockStatus = "unknown"
     backfilled: bool = False
     calibration: Calibration | None = None
+    bands: BandRows | None = None
 
     def __post_init__(self) -> None:
         for name, value in (("site", self.site), ("sensor", self.sensor), ("boot id", self.boot)):
@@ -78,6 +85,8 @@ class LevelSeries:
             raise InvalidError("a second must have all levels or none")
         if (np.abs(self.tenths.astype(np.int32))[~missing] > RANGE_TENTHS).any():
             raise InvalidError("a level is outside [-250, 250] dB")
+        if self.bands is not None:
+            _check_bands(self.bands, self.present)
 
     @property
     def place(self) -> str:
@@ -106,7 +115,8 @@ class LevelSeries:
             start_s = self.start_s + first
             last = min(len(self.tenths), first + period_s - start_s % period_s)
             at = self.captured_at + timedelta(seconds=first)
-            yield replace(self, captured_at=at, tenths=self.tenths[first:last])
+            bands = None if self.bands is None else self.bands[first:last]
+            yield replace(self, captured_at=at, tenths=self.tenths[first:last], bands=bands)
             first = last
 
     def joined(self, later: "LevelSeries", period_s: int) -> "LevelSeries | None":
@@ -121,10 +131,28 @@ class LevelSeries:
         if gap < 0 or not same or later.start_s // period_s != self.start_s // period_s:
             return None
         between = np.full((gap, len(LEVELS)), NO_LEVEL, dtype=np.int16)
-        return replace(self, tenths=np.concatenate([self.tenths, between, later.tenths]))
+        bands = None
+        if self.bands is not None or later.bands is not None:
+            without = np.zeros((gap, ROW_BYTES), dtype=np.uint8)
+            bands = np.concatenate([_rows_of(self), without, _rows_of(later)])
+        return replace(self, tenths=np.concatenate([self.tenths, between, later.tenths]), bands=bands)
 
 
 _CONTEXT: Final = ("site", "sensor", "boot", "unit", "clock", "backfilled", "calibration")
+
+
+def _rows_of(series: LevelSeries) -> BandRows:
+    """Return the bands of a series; rows of zeros if it has none."""
+    return np.zeros((len(series.tenths), ROW_BYTES), dtype=np.uint8) if series.bands is None else series.bands
+
+
+def _check_bands(bands: BandRows, present: npt.NDArray[np.bool_]) -> None:
+    if bands.shape != (len(present), ROW_BYTES) or len(present) > MAX_BAND_SECONDS:
+        raise InvalidError(
+            f"bands of shape {bands.shape} are not [{len(present)}, {ROW_BYTES}] with at most {MAX_BAND_SECONDS} rows"
+        )
+    if bands[(bands[:, 0] == 0) | ~present].any():
+        raise InvalidError("a second has bands without a base or without levels")
 
 
 def tenths_of(seconds: Sequence[SecondLevels]) -> Tenths:
@@ -147,6 +175,11 @@ class LevelSeriesMessage(Message):
     (RFC 4648, 4) of LAeq, LAFmax and LCeq of each second in turn, each a 16-bit little-endian integer in 0.1 dB;
     -32768 in all three means that the second has no levels. A hub that receives a second again writes the same value
     to the same place. `clock`, `calibration` and `calibrated_at` are those of events.
+
+    `bands` is base64 of the one-third-octave bands of each second in turn, at most 600 seconds; null if the sensor
+    does not send them. A second has 32 unsigned bytes: the base, a whole number of dB plus 128, and the codes of 31
+    bands from 20 Hz to 20 kHz. The level of a band is the base plus (code - 1) / 2 dB; code 0 means that it has none.
+    Zero in all 32 means that the second has no bands.
     """
 
     version: Literal[1] = VERSION
@@ -157,6 +190,7 @@ class LevelSeriesMessage(Message):
     seconds: int = Field(ge=1, le=MAX_SECONDS)
     level_unit: LevelUnit
     levels: str = Field(max_length=8 * MAX_SECONDS)
+    bands: str | None = Field(default=None, max_length=4 * ROW_BYTES * MAX_BAND_SECONDS // 3)
     clock: ClockStatus
     backfilled: bool = False
     calibration: NamePattern | None = None
@@ -181,6 +215,7 @@ def encode_series(series: LevelSeries) -> bytes:
             seconds=len(series.tenths),
             level_unit=series.unit,
             levels=base64.b64encode(series.tenths.astype("<i2").tobytes()).decode(),
+            bands=None if series.bands is None else base64.b64encode(series.bands.tobytes()).decode(),
             clock=series.clock,
             backfilled=series.backfilled,
             calibration=None if calibration is None else calibration.id,
@@ -202,15 +237,11 @@ def decode_series(payload: bytes, topic: SensorTopic | None = None) -> LevelSeri
         raise InvalidError(
             f"levels of {message.site}/{message.sensor} came on the topic of {topic.site}/{topic.sensor}"
         )
-    try:
-        raw = base64.b64decode(message.levels, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise InvalidError(f"LevelSeriesMessage: levels is not base64: {error}") from error
-    wanted = 2 * len(LEVELS) * message.seconds
-    if len(raw) != wanted:
-        raise InvalidError(
-            f"LevelSeriesMessage: {message.seconds} seconds need {wanted} bytes, levels has {len(raw)}"
-        )
+    raw = _bytes_of(message, "levels", message.levels, 2 * len(LEVELS))
+    bands = None
+    if message.bands is not None:
+        found = _bytes_of(message, "bands", message.bands, ROW_BYTES)
+        bands = np.frombuffer(found, dtype=np.uint8).reshape(-1, ROW_BYTES)
     calibration = None
     if message.calibration is not None and message.calibrated_at is not None:
         calibration = Calibration(message.calibration, message.calibrated_at)
@@ -224,4 +255,23 @@ def decode_series(payload: bytes, topic: SensorTopic | None = None) -> LevelSeri
         clock=message.clock,
         backfilled=message.backfilled,
         calibration=calibration,
+        bands=bands,
     )
+
+
+def _bytes_of(message: LevelSeriesMessage, name: str, text: str, second_bytes: int) -> bytes:
+    """Return what a field holds of all seconds.
+
+    Raises:
+        InvalidError: it is no base64, or holds another number of seconds.
+    """
+    try:
+        raw = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InvalidError(f"LevelSeriesMessage: {name} is not base64: {error}") from error
+    wanted = second_bytes * message.seconds
+    if len(raw) != wanted:
+        raise InvalidError(
+            f"LevelSeriesMessage: {message.seconds} seconds need {wanted} bytes, {name} has {len(raw)}"
+        )
+    return raw

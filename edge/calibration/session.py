@@ -22,7 +22,8 @@ from edge.calibration.history import CalibrationEntry, History, calibration_id
 from edge.calibration.tone import ToneBlock
 from edge.clock import PLAUSIBLE_FROM
 from edge.settings import EdgeSettings
-from edge.sources.microphone import DEFAULT_RATE_HZ, MicrophoneSource
+from edge.sources.live_blocks import DEFAULT_RATE_HZ
+from edge.sources.microphone import MicrophoneSource
 from shared.audio import Waveform
 from shared.downmix import check_samples, loudest
 from shared.errors import InvalidError, UnavailableError

@@ -1,14 +1,16 @@
-"""The four sources of clips, with one iterator protocol.
+"""The five sources of clips, with one iterator protocol.
 
-A replay (synthetic, files, embeddings) can wait; the agent stamps and paces its clips. A live source (microphone)
-stamps its own clips and cannot wait.
+A replay (synthetic, files, embeddings) can wait; the agent stamps and paces its clips. A live source (microphone,
+stream) stamps its own clips and cannot wait.
 """
 
 from edge.settings import EdgeSettings
 from edge.sources.embeddings import EmbeddingSource
 from edge.sources.files import RecordingSource
-from edge.sources.microphone import DEFAULT_RATE_HZ, MicrophoneSource
+from edge.sources.live_blocks import DEFAULT_RATE_HZ
+from edge.sources.microphone import MicrophoneSource
 from edge.sources.protocol import AudioClip, Doubtful, EmbeddingClip, Source, SourceItem, UnreadableClip
+from edge.sources.stream import StreamSource
 from edge.sources.synthetic import SyntheticSource
 from shared.errors import InvalidError
 
@@ -29,7 +31,8 @@ def open_source(settings: EdgeSettings) -> Source:
 
     Raises:
         InvalidError: the data does not match the settings.
-        UnavailableError: a folder or file is missing. A missing microphone is reported by `clips`, not here.
+        UnavailableError: a folder or file is missing. A missing microphone or stream is reported by `clips`,
+            not here.
     """
     source = settings.source
     if source.kind == "synthetic":
@@ -41,6 +44,13 @@ def open_source(settings: EdgeSettings) -> Source:
         )
     if source.kind == "microphone":
         return MicrophoneSource(device=source.device, rate_hz=source.rate_hz or DEFAULT_RATE_HZ)
+    if source.kind == "stream":
+        return StreamSource(
+            settings.stream.resolve_url(),
+            ffmpeg=settings.stream.ffmpeg,
+            rate_hz=source.rate_hz or DEFAULT_RATE_HZ,
+            silent_s=settings.stream.silent_s,
+        )
     if source.path is None:
         raise InvalidError(f"source.kind = {source.kind} needs source.path")
     if source.kind == "files":

@@ -10,6 +10,7 @@ from hub.metrics.definitions import HubMetrics
 from hub.monitoring.clocks import ClockProbe
 from hub.settings import HubSettings
 from hub.store.events import EventStore
+from hub.store.level_bands import BandStore
 from hub.store.levels import DAY_S, LevelStore
 from shared.worker import Worker, every
 
@@ -28,6 +29,7 @@ class LevelService:
         self._kept = settings.store
         self._clock = clock
         self._levels = LevelStore(archive.client, archive.rows)
+        self._bands = BandStore(archive.client, archive.rows)
         rules = LevelRules(
             hub=settings.hub.name,
             group=settings.ingest.consumer_group,
@@ -51,6 +53,7 @@ class LevelService:
     def _expire(self) -> None:
         if self._clock.may_remove():
             now_s, kept = time.time(), self._kept
+            self._bands.expire(int(now_s - kept.level_seconds_days * DAY_S))
             self._levels.expire(
                 int(now_s - kept.level_seconds_days * DAY_S), int(now_s - kept.level_statistics_days * DAY_S)
             )

@@ -20,6 +20,7 @@ SYNCED: Final = f"{PREFIX}:synced"  # string: written to learn what is on the se
 ASKED: Final = f"{PREFIX}:asked"  # string: written to learn whether the server takes writes
 LEVEL_HOURS: Final = f"{PREFIX}:levels:hours"  # sorted set: `<place>:<hour>` with levels of seconds, by begin in s
 LEVEL_DAYS: Final = f"{PREFIX}:levels:days"  # sorted set: `<place>:<day>` with statistics, by begin in s
+BAND_HOURS: Final = f"{PREFIX}:bands:hours"  # sorted set: `<place>:<hour>` with bands of seconds, by begin in s
 EPISODES: Final = f"{PREFIX}:episodes"  # sorted set: time index of all episodes, by opening
 SITES: Final = f"{PREFIX}:sites"  # set: all sites
 SOURCES: Final = f"{PREFIX}:sources"  # sorted set: all sources, by the time they were last detected
@@ -257,3 +258,8 @@ def level_offsets(place: str) -> str:
 def level_offset_ends(place: str) -> str:
     """Return the key of a sorted set: the same corrections of times of levels, by end."""
     return f"{PREFIX}:level-offset-ends:{place}"
+
+
+def level_bands(place: str, hour: int) -> str:
+    """Return the key of a string: one-third-octave bands of the seconds of an hour, rows of `shared.level_bands`."""
+    return f"{PREFIX}:bands:{place}:{hour}"

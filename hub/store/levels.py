@@ -35,6 +35,7 @@ from hub.domain.level_rows import (
 from hub.domain.records import to_ms
 from hub.store import keys
 from hub.store.client import is_damage, raises_unavailable
+from hub.store.level_bands import write_bands
 from hub.store.rows import Rows
 from shared.level_series import LEVELS, LevelSeries
 
@@ -104,6 +105,7 @@ class LevelStore:
             if one.calibration is not None:
                 made = json.dumps([one.calibration.id, one.calibration.at.isoformat()])
                 pipe.zadd(keys.level_calibrations(one.place), {made: one.start_s}, lt=True)
+            write_bands(pipe, one)
             pipe.sadd(keys.SENSORS, one.place)
             pipe.hset(keys.sensor(one.place), "last_levels_ms", to_ms(received_at))
         pipe.execute()

@@ -4,12 +4,14 @@ import itertools
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.level_recorder import AHEAD_S, LevelRecorder, is_ahead
 from shared.events import EARLIEST, LATEST, Levels
+from shared.level_bands import band_levels
 from shared.level_series import NO_LEVEL, LevelSeries
 from shared.levels.meter import Measurement
 from shared.levels.values import SecondLevels
@@ -90,3 +92,17 @@ def test_a_series_is_ahead_if_it_ends_after_the_time_and_what_clocks_may_differ(
     end_s = NOON.timestamp() + 10.0
     assert not is_ahead(made, end_s - AHEAD_S)
     assert is_ahead(made, end_s - AHEAD_S - 0.1)
+
+
+def test_bands_are_recorded_if_they_are_wanted_and_a_gap_has_none() -> None:
+    recorder = LevelRecorder("demo", "street-1", "boot", bands=True)
+    second = SecondLevels(-40.0, -35.0, -39.0, (-60.2, -50.0))
+    measured = Measurement(Levels(-40.0, -40.0), (second,) * 10)
+    for at in (NOON, NOON + timedelta(seconds=12)):
+        assert recorder.add(measured, at, clock="unknown", backfilled=False, calibration=None) == []
+    (made,) = recorder.flush()
+    assert made.bands is not None
+    levels = band_levels(made.bands)
+    assert levels[[0, 21], :2].tolist() == [[-60.0, -50.0]] * 2
+    assert np.isnan(levels[10:12]).all()
+    assert recorded((NOON, measured))[0].bands is None

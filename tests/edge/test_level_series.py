@@ -19,6 +19,7 @@ from edge.sources import AudioClip, SourceItem
 from edge.spool import Spool
 from edge.spool_writer import Destination
 from shared.errors import InvalidError, UnavailableError
+from shared.level_bands import band_levels
 from shared.level_series import LevelSeries, decode_series
 from shared.levels.meter import LevelMeter
 from shared.messages.event import decode_event
@@ -100,6 +101,15 @@ def test_every_second_is_in_the_spool_as_the_meter_measured_it(spool: Spool) -> 
     found = np.concatenate([one.tenths for one in made]) / 10.0
     assert np.abs(found - [[one.laeq, one.lafmax, one.lceq] for one in expected]).max() <= 0.05 + 1e-9
     assert {one.unit for one in made} == {"dB"}
+
+
+def test_the_bands_of_every_second_are_sent_if_they_are_wanted(spool: Spool) -> None:
+    source = Microphone(3)
+    captured(spool, "levels.bands=true", "levels.full_scale_db_spl=120", source=source)
+    made = [band_levels(one.bands) for one in series(spool) if one.bands is not None]
+    meter = LevelMeter(RATE_HZ, 120.0)
+    expected = np.array([second.bands for waveform in source.waveforms for second in meter.measure(waveform).seconds])
+    assert np.abs(np.concatenate(made)[:, : expected.shape[1]] - expected).max() <= 0.25 + 1e-9
 
 
 @pytest.mark.parametrize("what", ["events", "embeddings", "levels"])

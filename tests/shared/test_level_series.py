@@ -110,7 +110,7 @@ def test_what_is_wrong_is_refused_with_the_reason(payload: bytes, reason: str) -
 
 
 def test_fields_of_later_sensors_are_ignored_and_a_later_version_is_unsupported() -> None:
-    assert len(decode_series(fields(bands="later"), TOPIC).tenths) == 2
+    assert len(decode_series(fields(later="field"), TOPIC).tenths) == 2
     with pytest.raises(UnsupportedError):
         decode_series(fields(version=2), TOPIC)
 

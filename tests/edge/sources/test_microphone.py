@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.sources.microphone import ClipAssembler, MicrophoneSource
+from edge.sources.live_blocks import ClipAssembler
+from edge.sources.microphone import MicrophoneSource
 from shared.errors import UnavailableError
 from tests.programs import library
 

@@ -1,0 +1,112 @@
+"""One-third-octave bands of each second of sensors in the store, for as long as the levels of seconds.
+
+A string per sensor and hour holds the rows of its seconds (`shared.level_bands`), each at its own place. So a series
+that arrives twice changes nothing, in any order and through any hub.
+"""
+
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from hub.domain.level_rows import HOUR_S
+from hub.store import keys
+from hub.store.client import raises_unavailable
+from hub.store.rows import Rows
+from shared.level_bands import BANDS, ROW_BYTES, BandRows, band_levels
+from shared.level_series import LevelSeries
+
+_HOUR_BYTES: Final = HOUR_S * ROW_BYTES
+_AT_ONCE: Final = 32
+"""Hours that are removed in one round trip."""
+
+
+def write_bands(pipe: Any, series: LevelSeries) -> None:  # noqa: ANN401 - the client is untyped
+    """Add to a pipeline the commands that write the bands of a series; seconds without bands keep the stored ones."""
+    if series.bands is None:
+        return
+    for part in series.split(HOUR_S):
+        if part.bands is None or not part.bands.any():
+            continue
+        hour = part.start_s // HOUR_S
+        row = keys.level_bands(part.place, hour)
+        pipe.zadd(keys.BAND_HOURS, {f"{part.place}:{hour}": hour * HOUR_S})
+        pipe.setrange(row, _HOUR_BYTES, b"\0")  # first: a string that grows takes up to twice its bytes
+        edges = np.flatnonzero(np.diff(np.concatenate([[0], part.bands[:, 0] > 0, [0]]).astype(np.int8)))
+        for first, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
+            pipe.setrange(row, (part.start_s % HOUR_S + first) * ROW_BYTES, part.bands[first:end].tobytes())
+
+
+class BandStore:
+    """Bands in the store; safe to use from several threads.
+
+    Args:
+        client: of the store.
+        rows: leaves out what cannot be read.
+    """
+
+    def __init__(self, client: Any, rows: Rows) -> None:  # noqa: ANN401 - the client is untyped
+        self._redis = client
+        self._rows = rows
+
+    @raises_unavailable
+    def series(self, place: str, start_s: int, end_s: int) -> npt.NDArray[np.float64]:
+        """Return the bands of each second from `start_s` until before `end_s`, in the unit of its levels.
+
+        Args:
+            place: `site/sensor`.
+            start_s: first second, in seconds since 1970 UTC.
+            end_s: end, likewise.
+
+        Returns:
+            float64 [seconds, 31] in dB, from 20 Hz to 20 kHz; NaN where there is none.
+
+        Raises:
+            UnavailableError: the store does not answer.
+        """
+        if end_s <= start_s:
+            return np.zeros((0, BANDS))
+        hours = range(start_s // HOUR_S, -(-end_s // HOUR_S))
+        found = self._redis.mget([keys.level_bands(place, hour) for hour in hours])
+        rows = np.concatenate([self._read(place, hour, raw) for hour, raw in zip(hours, found, strict=True)])
+        first = start_s - hours.start * HOUR_S
+        return band_levels(rows[first : first + end_s - start_s])
+
+    @raises_unavailable
+    def expire(self, before_s: int) -> int:
+        """Remove the bands of hours that ended before a time; return the number of removed hours.
+
+        Args:
+            before_s: the time, in seconds since 1970 UTC.
+
+        Raises:
+            UnavailableError: the store does not answer; the removals before that are final.
+        """
+        removed = 0
+        while due := self._redis.zrangebyscore(keys.BAND_HOURS, "-inf", before_s - HOUR_S, start=0, num=_AT_ONCE):
+            with self._redis.pipeline(transaction=False) as pipe:
+                for member in due:
+                    place, _, hour = member.decode().rpartition(":")
+                    pipe.delete(keys.level_bands(place, int(hour)))
+                    pipe.zrem(keys.BAND_HOURS, member)
+                pipe.execute()
+            removed += len(due)
+        return removed
+
+    def _read(self, place: str, hour: int, raw: bytes | None) -> BandRows:
+        rows = self._rows.read("bands", f"{place}:{hour}", _rows_of, raw)
+        return _rows_of(b"") if rows is None else rows
+
+
+def _rows_of(raw: bytes) -> BandRows:
+    """Return the rows in the string of an hour, uint8 [3600, 32]; the end that it lacks has no bands.
+
+    Raises:
+        ValueError: the string is longer than an hour.
+    """
+    if len(raw) > _HOUR_BYTES + 1:
+        raise ValueError(f"{len(raw)} bytes are more than an hour of bands")
+    rows = np.zeros(_HOUR_BYTES, dtype=np.uint8)
+    stored = np.frombuffer(raw, dtype=np.uint8)[:_HOUR_BYTES]
+    rows[: stored.size] = stored
+    return rows.reshape(HOUR_S, ROW_BYTES)
