@@ -1,43 +1,30 @@
 """Send an HTTP POST, and classify the answer: accepted, retry later, or rejected.
 
-The client is the standard library's. It verifies certificates, does not follow redirects, as they could lead to any
+The client is httpx's. It verifies certificates, does not follow redirects, as they could lead to any
 address, and reads only the beginning of an error response. Errors never hold the address, whose path may be a token.
 """
 
-import base64
-import http.client
+import logging
 import ssl
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import IO, Final
-from urllib.parse import unquote, urlsplit
+from typing import Final
+
+import httpx
 
 from hub.notify.channels.protocol import RetryAfterError
 from shared.errors import InvalidError, UnavailableError
 from shared.messages.codec import JSON_CONTENT_TYPE
+
+logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs each address, whose path may be a token
 
 ANSWER_CAP_BYTES: Final = 16 * 1024
 RETRY_AFTER_CAP_S: Final = 3_600.0
 _WORDS: Final = 200
 _COME_AGAIN: Final = (408, 429)
 """Client errors that are temporary. Source: RFC 9110, 15.5.9; RFC 6585, 4."""
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    def redirect_request(
-        self,
-        _req: urllib.request.Request,
-        _fp: IO[bytes],
-        _code: int,
-        _msg: str,
-        _headers: http.client.HTTPMessage,
-        _newurl: str,
-    ) -> None:
-        """Follow no redirect, so that the redirect itself becomes the answer."""
 
 
 class JsonPoster:
@@ -50,7 +37,7 @@ class JsonPoster:
         now: returns the current time, UTC.
 
     Raises:
-        InvalidError: the certificate authority cannot be used.
+        InvalidError: the address or the certificate authority cannot be used.
     """
 
     def __init__(
@@ -61,20 +48,19 @@ class JsonPoster:
         ca_file: Path | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        parts = urlsplit(url)
-        login, at, host = parts.netloc.rpartition("@")
-        self._url = parts._replace(netloc=host, fragment="").geturl()
-        self.host = host
-        self._headers = {"Content-Type": JSON_CONTENT_TYPE, "User-Agent": "earwitness-hub"}
-        if at:
-            self._headers["Authorization"] = f"Basic {base64.b64encode(unquote(login).encode()).decode()}"
-        self._timeout_s = timeout_s
+        try:
+            self._url = httpx.URL(url)
+        except httpx.InvalidURL as error:
+            raise InvalidError(f"the address cannot be used: {error}") from error
+        self.host = self._url.netloc.decode()
         self._now = now
         try:
             context = ssl.create_default_context(cafile=ca_file)
         except OSError as error:  # ssl.SSLError is one
             raise InvalidError(f"ca_file {ca_file} cannot be used: {error}") from error
-        self._opener = urllib.request.build_opener(_NoRedirect(), urllib.request.HTTPSHandler(context=context))
+        headers = {"Content-Type": JSON_CONTENT_TYPE, "User-Agent": "earwitness-hub"}
+        limits = httpx.Limits(max_keepalive_connections=0)
+        self._client = httpx.Client(verify=context, timeout=timeout_s, headers=headers, limits=limits)
 
     def post(self, body: bytes, headers: Mapping[str, str] | None = None) -> None:
         """Send a body.
@@ -84,33 +70,26 @@ class JsonPoster:
             UnavailableError: no answer, a redirect, a server error, or too many requests.
             InvalidError: the receiver rejects the body.
         """
-        request = urllib.request.Request(  # noqa: S310 - settings allow http and https only
-            self._url, data=body, headers={**self._headers, **(headers or {})}, method="POST"
-        )
         try:
-            self._opener.open(request, timeout=self._timeout_s).close()  # the body of a success is not read
-        except urllib.error.HTTPError as error:
-            with error:
-                raise self._classify_error(error) from None
-        except (OSError, http.client.HTTPException) as error:  # URLError is an OSError
-            reason = getattr(error, "reason", None) or error
-            raise UnavailableError(
-                f"{self.host} does not answer: {_short(str(reason) or type(error).__name__)}"
-            ) from error
+            with self._client.stream("POST", self._url, content=body, headers=headers) as answer:
+                if not answer.is_success:  # the body of a success is not read
+                    raise self._classify(answer)
+        except httpx.HTTPError as error:
+            reason = _short(str(error) or type(error).__name__)
+            raise UnavailableError(f"{self.host} does not answer: {reason}") from error
 
-    def _classify_error(self, error: urllib.error.HTTPError) -> UnavailableError | InvalidError:
-        try:
-            answer = error.fp  # a single read, so that a slow long response cannot block the thread
-            body = answer.read1(ANSWER_CAP_BYTES) if isinstance(answer, http.client.HTTPResponse) else b""
-        except (OSError, http.client.HTTPException):
+    def _classify(self, answer: httpx.Response) -> UnavailableError | InvalidError:
+        try:  # a single read, so that a slow long response cannot block the thread
+            body = next(answer.iter_raw(), b"")[:ANSWER_CAP_BYTES]
+        except httpx.HTTPError:
             body = b""
-        why, more = _short(str(error.reason)), _short(body.decode("utf-8", "replace"))
-        words = f"{self.host} answered {error.code} {why}: {more}".rstrip(": ")
-        if 400 <= error.code < 500 and error.code not in _COME_AGAIN:
+        code, more = answer.status_code, _short(body.decode("utf-8", "replace"))
+        words = f"{self.host} answered {code} {_short(answer.reason_phrase)}: {more}".rstrip(": ")
+        if answer.is_client_error and code not in _COME_AGAIN:
             return InvalidError(words)
-        if 300 <= error.code < 400:
+        if answer.is_redirect:
             words += " (the hub follows no redirects: set url to its target)"
-        after_s = retry_after_s(error.headers.get("Retry-After"), self._now())
+        after_s = retry_after_s(answer.headers.get("Retry-After"), self._now())
         return UnavailableError(words) if after_s is None else RetryAfterError(words, after_s)
 
 

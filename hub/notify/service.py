@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from hub.domain.delivery_policy import DeliveryPolicy, TimeOfDayRange, is_news, parse_time_of_day
@@ -14,7 +14,6 @@ from hub.notify.channels.protocol import Channel
 from hub.notify.channels.webhook import Webhook
 from hub.notify.delivery import ConfiguredChannel, DeliveryTiming, DeliveryWorker
 from hub.notify.dispatcher import MQTT, AlertDispatcher, Enrichment, Route
-from hub.notify.http import JsonPoster
 from hub.notify.outbox import Outbox
 from hub.notify.rendering import MessageRenderer
 from hub.settings import HubSettings
@@ -30,6 +29,9 @@ from shared.errors import InvalidError
 from shared.messages.alert import AlertMessage
 from shared.settings import MqttSettings
 from shared.worker import Worker
+
+if TYPE_CHECKING:
+    from hub.notify.http import JsonPoster
 
 
 def build_channels(settings: NotifySettings, zone: ZoneInfo, public_url: str) -> list[ConfiguredChannel]:
@@ -106,7 +108,9 @@ def _notifier(one: ChannelSettings) -> Channel:
     raise TypeError(type(one))
 
 
-def _poster(one: HttpSettings, path: str = "") -> JsonPoster:
+def _poster(one: HttpSettings, path: str = "") -> "JsonPoster":
+    from hub.notify.http import JsonPoster  # imports httpx, which takes a tenth of a second
+
     url = one.url.get_secret_value()
     return JsonPoster(url.rstrip("/") + path if path else url, timeout_s=one.timeout_s, ca_file=one.ca_file)
 

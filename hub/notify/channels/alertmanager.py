@@ -7,11 +7,13 @@ labels within that time extends it. Source: Alertmanager's API v2, `POST /api/v2
 import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from hub.notify.http import JsonPoster
 from hub.notify.rendering import RenderedMessage, alert_categories
 from shared.messages.alert import AlertMessage
+
+if TYPE_CHECKING:
+    from hub.notify.http import JsonPoster
 
 NAME: Final = "SimilarPastEvents"
 PATH: Final = "/api/v2/alerts"
@@ -27,7 +29,7 @@ class Alertmanager:
     """
 
     def __init__(
-        self, poster: JsonPoster, resolve_after_s: float, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self, poster: "JsonPoster", resolve_after_s: float, now: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
         self._poster = poster
         self._firing = timedelta(seconds=resolve_after_s)

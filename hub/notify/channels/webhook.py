@@ -10,11 +10,13 @@ import hmac
 import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from hub.notify.http import JsonPoster
 from hub.notify.rendering import RenderedMessage
 from shared.messages.alert import AlertMessage
+
+if TYPE_CHECKING:
+    from hub.notify.http import JsonPoster
 
 VERSION: Final = 1
 TIMESTAMP: Final = "Earwitness-Timestamp"
@@ -32,7 +34,7 @@ class Webhook:
     """
 
     def __init__(
-        self, poster: JsonPoster, key: bytes | None, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self, poster: "JsonPoster", key: bytes | None, now: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
         self._poster = poster
         self._key = key

@@ -4,7 +4,7 @@ Rounds are made by hand, so that the clock can be too.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -15,17 +15,18 @@ from pydantic import SecretStr
 
 from hub.domain.delivery_policy import HEAD_OF_LINE_RETRIES, DeliveryPolicy, TimeOfDayRange
 from hub.metrics.definitions import HubMetrics
+from hub.notify.channels.protocol import Channel
 from hub.notify.channels.webhook import Webhook
 from hub.notify.delivery import ConfiguredChannel, DeliveryTiming, DeliveryWorker
 from hub.notify.dispatcher import AlertDispatcher, Route
 from hub.notify.http import JsonPoster
 from hub.notify.outbox import Outbox
-from hub.notify.rendering import MessageRenderer
+from hub.notify.rendering import MessageRenderer, RenderedMessage
 from hub.settings.notify import WebhookSettings
 from hub.store.events import EventStore
 from shared.errors import UnavailableError
 from shared.events import EventId
-from shared.messages.alert import Severity
+from shared.messages.alert import AlertMessage, Severity
 from tests.factories import alert
 from tests.fake_receivers import Answer, Posted, Receiver, receiving
 from tests.server_processes import Store, eventually
@@ -53,10 +54,14 @@ class Bench:
         return Outbox(self.archive.client, "ops")
 
     def delivery_worker(
-        self, rules: DeliveryPolicy = ALWAYS, hub: str = "one", expire_after_s: float = 1e9, url: str = ""
+        self,
+        rules: DeliveryPolicy = ALWAYS,
+        hub: str = "one",
+        expire_after_s: float = 1e9,
+        notifier: Channel | None = None,
     ) -> DeliveryWorker:
-        webhook = Webhook(JsonPoster(url or self.receiver.url, timeout_s=5), None)
-        channel = ConfiguredChannel("ops", "webhook", webhook, rules, MessageRenderer(BERLIN, "http://hub"))
+        notifier = notifier or Webhook(JsonPoster(self.receiver.url, timeout_s=5), None)
+        channel = ConfiguredChannel("ops", "webhook", notifier, rules, MessageRenderer(BERLIN, "http://hub"))
         timing = DeliveryTiming(expire_after_s, retry_cap_s=0.2, now=lambda: self.now)
         return DeliveryWorker(self.outbox, channel, hub, self.metrics, timing)
 
@@ -126,20 +131,29 @@ def test_a_receiver_that_asks_for_patience_is_left_alone(bench: Bench) -> None:
 def test_a_webhook_with_letters_beyond_ascii_is_sent(bench: Bench) -> None:
     hook = WebhookSettings(url=SecretStr(f"{bench.receiver.url}/l\u00e4rm melden?an=M\u00fcller"))
     bench.alerts(0, 1)
-    delivery_worker = bench.delivery_worker(url=hook.url.get_secret_value())
+    delivery_worker = bench.delivery_worker(
+        notifier=Webhook(JsonPoster(hook.url.get_secret_value(), timeout_s=5), None)
+    )
     assert delivery_worker.deliver_pending() == 0.0
     assert [post.path for post in bench.receiver.taken] == ["/l%C3%A4rm%20melden?an=M%C3%BCller"]
 
 
+class Defective:
+    """A channel with a defect."""
+
+    def send(self, alerts: Sequence[AlertMessage], text: RenderedMessage) -> None:
+        raise ZeroDivisionError(alerts, text)
+
+
 def test_an_error_that_no_one_expected_ends_no_delivery_thread(bench: Bench) -> None:
     bench.alerts(0, 1)
-    delivery_worker = bench.delivery_worker(url=f"{bench.receiver.url}/l\u00e4rm")  # as settings never let it through
+    delivery_worker = bench.delivery_worker(notifier=Defective())
     delivery_worker.start()
     try:
         eventually(lambda: bench.outcomes().get("retried", 0) > 1, 20, "it is tried again")
         trouble = bench.outbox.trouble()
         assert trouble is not None
-        assert "UnicodeEncodeError" in trouble.reason
+        assert "ZeroDivisionError" in trouble.reason
     finally:
         delivery_worker.stop()
 

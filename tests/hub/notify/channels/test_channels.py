@@ -132,6 +132,17 @@ def test_a_redirect_is_not_followed(receiver: Receiver, status: int) -> None:
     assert len(receiver.posted) == 1
 
 
+def test_the_path_of_an_address_is_in_no_log(receiver: Receiver, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    webhook(f"{receiver.url}/secret-token").send([alert()], TEXT)
+    assert "secret-token" not in caplog.text
+
+
+def test_an_address_that_no_request_can_have_is_invalid() -> None:
+    with pytest.raises(InvalidError, match="address cannot be used"):
+        webhook("http://\udcff")
+
+
 def test_of_a_long_answer_little_is_read(receiver: Receiver) -> None:
     receiver.always = Answer(400, body=b"x" * (100 * ANSWER_CAP_BYTES))
     with pytest.raises(InvalidError) as caught:
