@@ -10,7 +10,9 @@ deviation is greater than its limit. The recordings stay where they are.
    to the spectrum of the whole recording; the Fast weighting is a loop over samples.
 
 Both libraries design filters by the bilinear transform, which is accurate far below half of the rate. So they filter
-the recording at four times its rate, without their own decimation and without removing its mean.
+the recording at four times its rate for bands and at eight times its rate for A, without their own decimation and
+without removing its mean. At four times the rate of 48 kHz, A is 0.7 dB too low at 24 kHz: in one recording with a
+click, LAFmax was 0.12 dB too low. At sixteen times the rate it is that of `analogue` within 0.003 dB.
 """
 
 import importlib
@@ -37,6 +39,7 @@ LIMITS_DB: Final = {"LAeq": 0.05, "LAFmax": 0.1, "bands": 0.1}
 """Largest allowed deviations."""
 COMMAND: Final = "python -m tests.edge.conformance.oracles"
 _OVERSAMPLED: Final = 4
+_OVERSAMPLED_A: Final = 8
 _ORDER: Final = 6
 _POLES_HZ: Final = (20.598997, 20.598997, 107.65265, 737.86223, 12194.217, 12194.217)
 """Poles of the A weighting. Source: IEC 61672-1:2013, annex E."""
@@ -77,8 +80,9 @@ def phonometry(samples: Floats, rate_hz: int) -> Found:
     """
     library: Any = importlib.import_module("pyoctaveband")
     raised, raised_hz = _oversampled(samples, rate_hz)
-    weighted = library.weighting_filter(raised, raised_hz, "A")
-    fast = library.time_weighting(weighted, raised_hz, mode="fast")
+    fine, fine_hz = _oversampled(samples, rate_hz, _OVERSAMPLED_A)
+    weighted = library.weighting_filter(fine, fine_hz, "A")
+    fast = library.time_weighting(weighted, fine_hz, mode="fast")
     limits = [0.99 * EXACT_HZ[0], 1.01 * _centres(rate_hz)[-1]]
     bank = library.OctaveFilterBank(raised_hz, fraction=3, order=_ORDER, limits=limits, dbfs=True, resample=False)
     levels, centres = bank.filter(raised, detrend=False)
@@ -95,7 +99,8 @@ def acoustics(samples: Floats, rate_hz: int) -> Found:
     library = _import_acoustics()
     raised, raised_hz = _oversampled(samples, rate_hz)
     over, under = library.standards.iec_61672_1_2013.weighting_system_a()
-    weighted = lfilter(*bilinear(over, under, raised_hz), raised)
+    fine, fine_hz = _oversampled(samples, rate_hz, _OVERSAMPLED_A)
+    weighted = lfilter(*bilinear(over, under, fine_hz), fine)
     bands = [
         library.signal.octavepass(raised, centre_hz, raised_hz, 3, order=2 * _ORDER, zero_phase=False)
         for centre_hz in _centres(rate_hz)
@@ -141,15 +146,15 @@ def _centres(rate_hz: int) -> list[float]:
     return [centre_hz for centre_hz in EXACT_HZ if centre_hz * HALF_BAND <= TOP_SHARE * rate_hz]
 
 
-def _oversampled(samples: Floats, rate_hz: int) -> tuple[Floats, int]:
+def _oversampled(samples: Floats, rate_hz: int, times: int = _OVERSAMPLED) -> tuple[Floats, int]:
     """Return a recording after 10 ms of silence, in which its interpolation begins, at a higher rate in Hz.
 
     The samples are scaled so that their mean power is that of the recording.
     """
     before = rate_hz // 100
     padded = np.concatenate([np.zeros(before), samples, np.zeros(rate_hz)])
-    raised = resample(padded, _OVERSAMPLED * padded.size)[: _OVERSAMPLED * (before + samples.size)]
-    return np.asarray(raised * np.sqrt(1.0 + before / samples.size)), _OVERSAMPLED * rate_hz
+    raised = resample(padded, times * padded.size)[: times * (before + samples.size)]
+    return np.asarray(raised * np.sqrt(1.0 + before / samples.size)), times * rate_hz
 
 
 def _level(power: Floats | float) -> float:
