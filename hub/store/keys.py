@@ -52,6 +52,8 @@ a sorted set of ids by such a time.
 | `ew:names:version` | string | number of changes of named sounds |
 | `ew:name:<sound>:example:<event>` | hash | a copy of an event that is an example of a named sound |
 | `ew:returns:<place>` | hash | named sound to JSON of its returns at a sensor |
+| `ew:session:<digest>` | string | JSON of a login on the page; it expires |
+| `ew:audit` | stream | the audit log, oldest first |
 | `ew:feedback` | hash | subject to JSON of a verdict |
 | `ew:feedback:index` | sorted set | time index of subjects |
 | `ew:feedback:alert:<alert>` | set | subjects of an alert |
@@ -99,6 +101,7 @@ SOURCES_DUE: Final = f"{SOURCES}:due"
 SOURCES_KEPT: Final = f"{SOURCES}:kept"
 NAMED_SOUNDS: Final = f"{PREFIX}:names"
 NAMED_SOUNDS_VERSION: Final = f"{NAMED_SOUNDS}:version"
+AUDIT: Final = f"{PREFIX}:audit"
 VERDICTS: Final = f"{PREFIX}:feedback"
 VERDICT_TIMES: Final = f"{VERDICTS}:index"
 OUTBOXES: Final = f"{PREFIX}:out"
@@ -259,6 +262,11 @@ def named_sound_example(sound: str, event: str) -> str:
 def named_sound_returns(place: str) -> str:
     """Return the key of the returns of named sounds at a sensor."""
     return f"{PREFIX}:returns:{place}"
+
+
+def session(digest: str) -> str:
+    """Login of a user on the page."""
+    return f"{PREFIX}:session:{digest}"
 
 
 def verdicts_of(alert: str) -> str:
