@@ -28,7 +28,8 @@ from shared.errors import InvalidError, UnavailableError
 _ABOUT = """Earwitness archives the events of a network of noise sensors and finds similar past events.
 
 The API returns lists in pages: repeat the request with `after` = `next` until `next` is null. A page may be short.
-Times are UTC. Levels are in dB or dBFS. Requests that change data need the header `X-Earwitness` with any value."""
+Times are UTC. Levels are in dB or dBFS. Requests that change data need the header `X-Earwitness` with any value.
+A hub with users needs `Authorization: Bearer TOKEN`: without a valid API token it answers 401, with too low a role 403."""
 
 
 class LiveView(BaseModel):
