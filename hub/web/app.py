@@ -29,7 +29,8 @@ _ABOUT = """Earwitness archives the events of a network of noise sensors and fin
 
 The API returns lists in pages: repeat the request with `after` = `next` until `next` is null. A page may be short.
 Times are UTC. Levels are in dB or dBFS. Requests that change data need the header `X-Earwitness` with any value.
-A hub with users needs `Authorization: Bearer TOKEN`: without a valid API token it answers 401, with too low a role 403."""
+A hub with users needs `Authorization: Bearer TOKEN`: without a valid API token it answers 401, with too low a role
+403."""
 
 
 class LiveView(BaseModel):
