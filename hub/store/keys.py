@@ -57,6 +57,7 @@ a sorted set of ids by such a time.
 | `ew:feedback` | hash | subject to JSON of a verdict |
 | `ew:feedback:index` | sorted set | time index of subjects |
 | `ew:feedback:alert:<alert>` | set | subjects of an alert |
+| `ew:feedback:history:<alert>` | sorted set | JSON of every verdict on an alert and its matches, by time |
 | `ew:out` | set | names of all notifiers that alerts were put out for |
 | `ew:out:<notifier>` | stream | messages to send, each with the ids of its alerts |
 | `ew:out:<notifier>:held` | sorted set | alerts held back, by the time since when |
@@ -272,6 +273,11 @@ def session(digest: str) -> str:
 def verdicts_of(alert: str) -> str:
     """Subjects of the verdicts on an alert."""
     return f"{VERDICTS}:alert:{alert}"
+
+
+def verdict_history(alert: str) -> str:
+    """All verdicts on an alert, also those that a later one replaced."""
+    return f"{VERDICTS}:history:{alert}"
 
 
 def outbox(notifier: str) -> str:

@@ -74,10 +74,14 @@ def routes(parts: WebContext) -> APIRouter:
         return get_alert_or_404(parts.archive, alert_id)
 
     @router.get("/alerts/{alert_id}/feedback", responses=errors(404, 422, 503))
-    def alert_feedback(alert_id: EventIdPath) -> VerdictList:
+    def alert_feedback(
+        alert_id: EventIdPath,
+        history: Annotated[bool, Query(description="every verdict, oldest first, also those replaced later")] = False,
+    ) -> VerdictList:
         """List the verdicts on an alert and its matches."""
         get_alert_or_404(parts.archive, alert_id)
-        return VerdictList(feedback=parts.feedback.for_alert(alert_id), next=None)
+        found = parts.feedback.history(alert_id) if history else parts.feedback.for_alert(alert_id)
+        return VerdictList(feedback=found, next=None)
 
     @router.post("/alerts/{alert_id}/feedback", status_code=201, responses=errors(400, 403, 404, 413, 422, 503))
     def judge_alert(

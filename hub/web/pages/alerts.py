@@ -70,6 +70,7 @@ def routes(shell: PageRenderer) -> APIRouter:
             attention=attention_of(shell, event),
             alike=explained(shell, event, list(found.matches)),
             verdicts=verdicts,
+            history=parts.feedback.history(alert_id),
             before=before,
             threshold=threshold(parts, found.site, lead),
             **naming_of(shell, event),
