@@ -2,9 +2,12 @@
 
 python docs/client.py http://127.0.0.1:8080            # the newest alerts, and the next likely windows
 python docs/client.py http://127.0.0.1:8080 saw.flac   # similar past events
+
+For a hub with users put an API token into the environment variable EARWITNESS_TOKEN.
 """
 
 import json
+import os
 import sys
 import uuid
 from collections.abc import Iterator
@@ -20,11 +23,13 @@ class Hub:
     Args:
         url: such as http://127.0.0.1:8080.
         timeout_s: longest wait for an answer.
+        token: API token, for a hub with users.
     """
 
-    def __init__(self, url: str, timeout_s: float = 30.0) -> None:
+    def __init__(self, url: str, timeout_s: float = 30.0, token: str = "") -> None:
         self._api = f"{url.rstrip('/')}/api/v1"
         self._timeout_s = timeout_s
+        self._headers = {"X-Earwitness": "client"} | ({"Authorization": f"Bearer {token}"} if token else {})
 
     def list_all(self, resource: str, **filters: object) -> Iterator[dict[str, Any]]:
         """Yield all `events`, `episodes`, `alerts` or `feedback`, newest first, page by page."""
@@ -62,7 +67,7 @@ class Hub:
 
     def listen(self, last: str | None = None) -> Iterator[tuple[str, dict[str, Any], str]]:
         """Yield live messages: kind, data, and the position to resume from as `last`."""
-        headers = {"Last-Event-ID": last} if last else {}
+        headers = self._headers | ({"Last-Event-ID": last} if last else {})
         with urlopen(Request(f"{self._api}/stream", headers=headers), timeout=self._timeout_s) as stream:
             fields: dict[str, str] = {}
             for raw in stream:
@@ -76,14 +81,14 @@ class Hub:
 
     def _ask(self, path: str, body: object = None, kind: str = "application/json") -> dict[str, Any]:
         data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
-        request = Request(f"{self._api}/{path}", data, {"X-Earwitness": "client", "Content-Type": kind})
+        request = Request(f"{self._api}/{path}", data, self._headers | {"Content-Type": kind})
         with urlopen(request, timeout=self._timeout_s) as answer:
             return dict(json.load(answer))
 
 
 def main() -> None:
     """Print the newest alerts, or the past events most similar to a recording."""
-    hub = Hub(sys.argv[1])
+    hub = Hub(sys.argv[1], token=os.environ.get("EARWITNESS_TOKEN", ""))
     if len(sys.argv) > 2:
         for match in hub.search_recording(Path(sys.argv[2])):
             print(f"{match['match_probability']:.0%} {match['site']}/{match['sensor']} {match['captured_at']}")

@@ -1,5 +1,6 @@
 """Listen on a host name or an address, with IPv4 and IPv6."""
 
+import ipaddress
 import socket
 from contextlib import suppress
 from typing import Final
@@ -15,6 +16,14 @@ def plain_host(host: str) -> str:
 def in_url(host: str) -> str:
     """Return a host in the form of a URL: an IPv6 address in brackets."""
     return f"[{host}]" if ":" in host else host
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host, without brackets, is this machine only: `localhost` or a loopback address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
 
 
 def listeners(host: str, port: int) -> list[socket.socket]:

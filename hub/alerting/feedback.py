@@ -6,6 +6,7 @@ candidate network or threshold may take over (`hub.alerting.shadow`).
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Final
 
 from hub.alerting.threshold_tuner import ThresholdTuner
@@ -107,8 +108,11 @@ class FeedbackService:
 
     @raises_unavailable
     def _keep(self, given: Verdict) -> None:
+        # Earlier hubs kept no history: the verdict that this one replaces may be missing from it.
+        rows = {_row(verdict): to_ms(verdict.at) for verdict in [*self._read([given.subject.encode()]), given]}
         with self._redis.pipeline(transaction=True) as pipe:
-            pipe.hset(keys.VERDICTS, given.subject, encode(given.model_dump(mode="json")))
+            pipe.zadd(keys.verdict_history(given.alert), rows)
+            pipe.hset(keys.VERDICTS, given.subject, _row(given))
             pipe.zadd(keys.VERDICT_TIMES, {given.subject: to_ms(given.at)})
             pipe.sadd(keys.verdicts_of(given.alert), given.subject)
             pipe.execute()
@@ -118,6 +122,14 @@ class FeedbackService:
         """Return the verdicts on an alert and its matches."""
         subjects = sorted(self._redis.smembers(keys.verdicts_of(alert)))
         return self._read(subjects)
+
+    @raises_unavailable
+    def history(self, alert: str) -> list[Verdict]:
+        """Return every verdict on an alert and its matches, oldest first, also those that a later one replaced."""
+        stored = self._redis.zrange(keys.verdict_history(alert), 0, -1)
+        read = (self._rows.read("verdict", alert, Verdict.model_validate_json, row) for row in stored)
+        past = {_row(verdict): verdict for verdict in [*read, *self.for_alert(alert)] if verdict is not None}
+        return sorted(past.values(), key=attrgetter("at"))
 
     @raises_unavailable
     def verdicts(self, *, limit: int = 50, before: datetime | None = None) -> list[Verdict]:
@@ -137,3 +149,7 @@ class FeedbackService:
             for subject, row in zip(subjects, rows, strict=True)
         )
         return [verdict for verdict in read if verdict is not None]
+
+
+def _row(verdict: Verdict) -> bytes:
+    return encode(verdict.model_dump(mode="json"))

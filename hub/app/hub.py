@@ -47,6 +47,7 @@ from hub.settings import HubSettings
 from hub.store.client import hinted
 from hub.store.event_queries import EventQueries
 from hub.store.time_correction import Mender
+from hub.web.access import require_users
 from hub.web.app import create_app
 from hub.web.context import HealthStatus, WebContext
 from hub.web.server import Server
@@ -66,6 +67,7 @@ class Hub:
     """
 
     def __init__(self, settings: HubSettings) -> None:
+        require_users(settings.web.host, settings.web.users_file)
         self._settings = settings
         self._stopping = threading.Event()
         self._metrics = HubMetrics(CollectorRegistry())
@@ -143,7 +145,8 @@ class Hub:
             InvalidError: the Redis server cannot be used.
             UnavailableError: the web address cannot be bound, or Redis failed while the index was loaded.
         """
-        server = Server(create_app(self._web_context()), self._settings.web.host, self._settings.web.port)
+        web = self._settings.web
+        server = Server(create_app(self._web_context()), web.host, web.port, web.trusted_proxies)
         self._metrics.indexed.set_function(self._retrieval.__len__)
         server.start()
         self._observed.start()

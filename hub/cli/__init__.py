@@ -28,9 +28,12 @@ from hub.cli import (
     sensors,
     sketch,
     sources,
+    tokens,
     training,
+    users,
     weights,
 )
+from hub.cli.audit import audit
 from hub.cli.bench import app as bench
 from hub.cli.demo import demo
 from hub.cli.deployment import app as deployment
@@ -59,6 +62,9 @@ app.add_typer(notifications.app, name="notifications")
 app.add_typer(names.app, name="names")
 app.add_typer(sources.app, name="sources")
 app.add_typer(sensors.app, name="sensors")
+app.add_typer(users.app, name="users")
+app.add_typer(tokens.app, name="tokens")
+app.command()(audit)
 app.command()(handles_errors(demo))
 app.add_typer(deployment, name="deployment")
 app.add_typer(hubs, name="hubs")

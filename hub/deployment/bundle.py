@@ -4,6 +4,7 @@
                    certificates, so that those before a renewal can be revoked, too
     mosquitto/ redis/ hub/ prometheus/ alertmanager/     configuration, keys and passwords of each server
     redis.operator.password                              password of the operator of Redis
+    admin.password               password of the page's first user, `admin`, in containers; prometheus/hub.token
     listener/      a certificate for clients that subscribe to alerts on MQTT
     sensors/       edge.toml, the template of every sensor's settings, and a folder per sensor to copy onto it
     data/          data of the servers, in layouts without system folders
@@ -26,6 +27,7 @@ from typing import Any, Final, get_args
 import jinja2
 from cryptography import x509
 
+from hub.deployment.access import USERS_FILE, write_access
 from hub.deployment.atomic_files import authority_of, read, write, write_pair
 from hub.deployment.certificate_authority import CLIENT_DAYS, SERVER_DAYS, Authority
 from hub.deployment.layout import SERVERS, Layout, posix_path
@@ -48,7 +50,7 @@ IMPORTANT: Final[dict[str, tuple[str, ...]]] = {
     "search": ("backend", "snapshot_dir"),
     "alerts": ("max_false_alerts_per_day", "default_threshold", "min_above_ambient_db"),
     "sites": ("timezone", "sensor_positions"),
-    "web": ("public_url", "host", "port"),
+    "web": ("public_url", "host", "port", "users_file"),
     "log": ("level", "format"),
 }
 """Settings that operators change most often, which hub.toml shows although they are not set."""
@@ -142,6 +144,7 @@ def _write_all(folder: Path, plan: DeploymentSpec, now: datetime) -> None:
     if layout.name == "containers":
         write(folder / "grafana.password", passwords["grafana"], secret=True)
         write(folder / "compose.env", _compose_env(folder, layout))
+        write_access(folder, now)
     write(folder / "hub" / "hub.toml", hub_toml(plan, passwords["hub"]), secret=True)
     write(folder / "sensors" / "edge.toml", plan.edge_toml)
     debian = (
@@ -187,6 +190,7 @@ def hub_toml(plan: DeploymentSpec, password: str) -> str:
             "public_url": plan.public_url or f"http://127.0.0.1:{layout.ports['web']}",
             "host": layout.bind,
             "port": layout.ports["web"],
+            **({"users_file": posix_path(files, USERS_FILE)} if layout.name == "containers" else {}),
         },
     }
     return render_settings_file(HubSettings, values, IMPORTANT)

@@ -3,6 +3,7 @@
 import os
 import shutil
 import tempfile
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -16,10 +17,12 @@ from hub.diagnostics.result import CheckResult, Tried
 from hub.domain.clocks import wording
 from hub.notify.service import build_channels, describe_channels
 from hub.settings import HubSettings
+from hub.settings.web import WebSettings
 from hub.store.client import hinted
 from hub.store.events import EventStore
+from hub.web.access import require_users
 from shared.errors import EarwitnessError, InvalidError
-from shared.sockets import in_url, listeners
+from shared.sockets import in_url, is_loopback, listeners
 
 WEB_S: Final = 3.0
 SKEW_S: Final = 2.0
@@ -27,7 +30,6 @@ SKEW_S: Final = 2.0
 MAX_CLOCK_AHEAD_S: Final = 30.0
 """An archived event this far in the future shows that its sensor's clock was wrong, in seconds."""
 LOW_DISK_BYTES: Final = 1024**3
-_LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 def run_checks(settings: HubSettings, only: Collection[str] = ()) -> list[CheckResult]:
@@ -104,7 +106,7 @@ def _notifiers(settings: HubSettings) -> Tried:
     host = urlsplit(settings.web.public_url).hostname or ""
     channels = build_channels(settings.notify, ZoneInfo(settings.sites.timezone), settings.web.public_url)
     doubts = []
-    if host in _LOOPBACK and (channels or settings.homeassistant.discovery):
+    if is_loopback(host) and (channels or settings.homeassistant.discovery):
         doubts.append(f"web.public_url is {settings.web.public_url}: links in alerts open on this machine only")
     return describe_channels(settings), doubts
 
@@ -113,22 +115,38 @@ def _web(settings: HubSettings) -> Tried:
     """Test whether the page's address is free, or a hub uses it already.
 
     Raises:
-        InvalidError: another program uses the address, or it cannot be bound.
+        InvalidError: another program uses the address, or it cannot be bound; or other machines reach it, and it has
+            no users.
     """
     host, port = settings.web.host, settings.web.port
+    require_users(host, settings.web.users_file)
+    doubts = list(_doubts_of_access(settings.web))
     try:
         for one in listeners(host, port):
             one.close()
     except OSError as error:
         try:
-            with urllib.request.urlopen(f"http://{in_url(host)}:{port}/metrics", timeout=WEB_S) as answer:
-                running = b"earwitness_hub" in answer.read()
+            with urllib.request.urlopen(f"http://{in_url(host)}:{port}/healthz/live", timeout=WEB_S) as answer:
+                running = b'"live"' in answer.read()
+        except urllib.error.HTTPError as answer:  # 503: a hub whose thread ended
+            running = b'"live"' in answer.read()
         except OSError:
             running = False
         if not running:
             raise InvalidError(f"cannot serve on web.host {host}, web.port {port}: {error.strerror}") from error
-        return f"a hub is running at {host}:{port}", []
-    return f"{host}:{port} is free", []
+        return f"a hub is running at {host}:{port}", doubts
+    return f"{host}:{port} is free", doubts
+
+
+def _doubts_of_access(web: WebSettings) -> Iterator[str]:
+    """Yield warnings about who can reach pages, and about passwords that cross the network."""
+    public = urlsplit(web.public_url)
+    if is_loopback(public.hostname or "localhost"):
+        return
+    if web.users_file is None:
+        yield f"web.public_url is {web.public_url}, and pages have no login: set web.users_file"
+    elif public.scheme != "https":
+        yield "web.public_url is not https: passwords cross the network in clear; put a TLS proxy in front"
 
 
 def _folders(settings: HubSettings) -> Tried:

@@ -15,6 +15,7 @@ from prometheus_client import (
 )
 
 from hub.domain.named_sounds import MODES
+from hub.domain.refusal_reasons import REFUSAL_REASONS
 from hub.metrics.collectors import MeasuredSearch
 from hub.metrics.sensor_definitions import VERDICTS, SensorMetrics
 
@@ -95,6 +96,13 @@ class HubMetrics(SensorMetrics):
             "hub_backpressure_disconnects", "Times the hub disconnected from the broker because it was full"
         )
         self.queue_length = self._gauge("hub_messages_in_flight", "Messages received and not yet handled")
+        self.web_refusals = self._counter(
+            "hub_web_refusals",
+            "HTTP requests that the hub refused (docs/operate.md#refused-requests)",
+            "reason",
+        )
+        for reason in REFUSAL_REASONS:
+            self.web_refusals.labels(reason)
         self.capacity = self._gauge(
             "hub_messages_in_flight_limit", "Maximum of messages in flight; above it the hub stops reading"
         )

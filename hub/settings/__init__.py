@@ -9,8 +9,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from hub.settings.monitoring import MonitoringSettings
 from hub.settings.notify import NotifySettings
+from hub.settings.web import WebSettings
 from shared.settings import LogSettings, MqttSettings, SettingsGroup
-from shared.sockets import plain_host
 
 
 class HubGroup(SettingsGroup):
@@ -246,29 +246,6 @@ class HomeAssistantSettings(SettingsGroup):
     remove_after_days: float = Field(
         30.0, gt=0, description="the hub removes the device of a sensor that sent nothing for this many days"
     )
-
-
-class WebSettings(SettingsGroup):
-    """The HTTP server: pages, API, health, metrics."""
-
-    host: str = Field(
-        "127.0.0.1",
-        description="address or name to bind, `::` for all of IPv4 and IPv6; put a TLS proxy in front before that",
-    )
-    port: int = Field(8080, ge=0, le=65_535, description="port to bind")
-    allowed_hosts: tuple[str, ...] = Field(
-        (),
-        description="further host names that the hub accepts, against DNS rebinding; it always accepts addresses,"
-        " localhost, this machine's name, and the names in `web.host` and `web.public_url`; `*` accepts any name",
-    )
-    public_url: str = Field(
-        "http://127.0.0.1:8080", pattern=r"^https?://[^\s]+$", description="URL of the hub's pages for browsers"
-    )
-
-    @field_validator("host")
-    @classmethod
-    def _without_brackets(cls, host: str) -> str:
-        return plain_host(host)
 
 
 class HubSettings(BaseSettings):

@@ -31,6 +31,7 @@ NAMED_SOUNDS_VERSION: Final = f"{NAMED_SOUNDS}:version"  # string: number of cha
 VERDICTS: Final = f"{PREFIX}:feedback"  # hash: subject to JSON of a verdict
 VERDICT_TIMES: Final = f"{VERDICTS}:index"  # sorted set: time index of subjects
 OUTBOXES: Final = f"{PREFIX}:out"  # set: names of all notifiers that alerts were put out for
+AUDIT: Final = f"{PREFIX}:audit"  # stream: the audit log, oldest first
 DEAD_LETTERS: Final = f"{PREFIX}:dead-letters"  # stream: dead letters; payloads only of those of earlier hubs
 DEAD_LETTER_QUEUES: Final = f"{DEAD_LETTERS}:bytes"  # sorted set: queues, by their bytes
 DEAD_LETTER_BYTES: Final = f"{DEAD_LETTERS}:total"  # string: bytes of all dead letters
@@ -263,3 +264,13 @@ def level_offset_ends(place: str) -> str:
 def level_bands(place: str, hour: int) -> str:
     """Return the key of a string: one-third-octave bands of the seconds of an hour, rows of `shared.level_bands`."""
     return f"{PREFIX}:bands:{place}:{hour}"
+
+
+def session(digest: str) -> str:
+    """Return the key of a string: JSON of a login on the page; it expires."""
+    return f"{PREFIX}:session:{digest}"
+
+
+def verdict_history(alert: str) -> str:
+    """Return the key of a sorted set: JSON of every verdict on an alert and its matches, by time."""
+    return f"{VERDICTS}:history:{alert}"

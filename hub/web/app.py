@@ -1,6 +1,6 @@
 """The hub's web application: pages, JSON API under `/api/v1`, health and metrics, over FastAPI."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 
@@ -29,16 +29,20 @@ from hub.web.api import (
 from hub.web.api import stream as live
 from hub.web.api.search import format_validation_errors
 from hub.web.context import WebContext
+from hub.web.gate import LoginGate, OpenGate
 from hub.web.live_feed import LiveFeed
-from hub.web.middleware import SecurityMiddleware
+from hub.web.middleware import RequestLimits, SecurityMiddleware
 from hub.web.pages import router as pages
 from hub.web.query_parameters import known_parameters
+from hub.web.refusals import RefusalRecorder
 from shared.errors import InvalidError, UnavailableError
 
 _ABOUT = """Earwitness archives the events of a network of noise sensors and finds similar past events.
 
 The API returns lists in pages: repeat the request with `after` = `next` until `next` is null. A page may be short.
-Times are UTC. Levels are in dB or dBFS. Requests that change data need the header `X-Earwitness` with any value."""
+Times are UTC. Levels are in dB or dBFS. Requests that change data need the header `X-Earwitness` with any value.
+A hub with users needs `Authorization: Bearer TOKEN`: without a valid API token it answers 401, with too low a role
+403."""
 
 
 class LiveView(BaseModel):
@@ -93,9 +97,16 @@ def create_app(parts: WebContext) -> FastAPI:
     app.include_router(api)
     _add_operator_routes(app, parts)
     pages.mount_pages(app, parts)
-    _add_answers_to_errors(app, parts)
+    answer = _ErrorAnswers(parts)
+    _add_answers_to_errors(app, answer)
     web = parts.settings.web
-    app.add_middleware(SecurityMiddleware, names=own_names(web.host, web.public_url, web.allowed_hosts))
+    app.add_middleware(
+        SecurityMiddleware,
+        limits=RequestLimits(own_names(web.host, web.public_url, web.allowed_hosts), web.body_timeout_s),
+        gate=OpenGate() if parts.access is None else LoginGate(parts.access),
+        recorder=RefusalRecorder(parts.metrics.web_refusals),
+        answer=answer,
+    )
     return app
 
 
@@ -132,13 +143,22 @@ def _add_operator_routes(app: FastAPI, parts: WebContext) -> None:
         return Response(text, headers={"Content-Type": content_type})
 
 
-def _add_answers_to_errors(app: FastAPI, parts: WebContext) -> None:
-    """Answer errors as JSON with the reason in `detail`, or as a page if the client asks for HTML."""
+class _ErrorAnswers:
+    """Answers errors as JSON with the reason in `detail`, or as a page if the client asks for HTML."""
 
-    def answer(request: Request, code: int, detail: str, headers: dict[str, str] | None = None) -> Response:
+    def __init__(self, parts: WebContext) -> None:
+        self._parts = parts
+
+    def __call__(
+        self, request: Request, code: int, detail: str, headers: Mapping[str, str] | None = None
+    ) -> Response:
+        """Return the answer to a request that failed."""
         if pages.wants_html(request):
-            return pages.error_page(parts, request, code, detail, headers)
+            return pages.error_page(self._parts, request, code, detail, dict(headers or {}))
         return JSONResponse({"detail": detail}, status_code=code, headers=headers)
+
+
+def _add_answers_to_errors(app: FastAPI, answer: _ErrorAnswers) -> None:
 
     @app.exception_handler(UnavailableError)
     def unavailable(request: Request, error: Exception) -> Response:

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cached_property
 
 from hub.alerting.explanation import MatchExplainer
@@ -16,12 +17,16 @@ from hub.metrics.definitions import HubMetrics
 from hub.runtime.health_probes import Probes
 from hub.search.retrieval import Retrieval
 from hub.settings import HubSettings
+from hub.store.accounts_file import AccountsFile
+from hub.store.audit_log import AuditLog
 from hub.store.episodes import EpisodeStore
 from hub.store.event_queries import EventQueries
 from hub.store.events import EventStore
 from hub.store.levels import LevelStore
 from hub.store.named_sounds import NamedSounds
+from hub.store.sessions import SessionStore
 from hub.store.sources import SourceStore
+from hub.web.access import AccessControl
 from shared.extractor import FeatureExtractor
 from shared.worker import Worker
 
@@ -104,6 +109,19 @@ class WebContext:
     def levels(self) -> LevelStore:
         """Return the levels of seconds, minutes and hours."""
         return LevelStore(self.archive.client, self.archive.rows)
+
+    @cached_property
+    def access(self) -> AccessControl | None:
+        """Return users, tokens and sessions; None if pages need no login."""
+        web = self.settings.web
+        if web.users_file is None:
+            return None
+        client = self.archive.client
+        return AccessControl(
+            AccountsFile(web.users_file.expanduser()),
+            SessionStore(client, web.session_hours * 3600),
+            AuditLog(client, self.settings.hub.name, timedelta(days=web.audit_days)),
+        )
 
     @cached_property
     def catalogue(self) -> EventQueries:

@@ -2,10 +2,11 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from hub.domain.verdicts import VerdictKind
+from hub.web.access import author_of
 from hub.web.api.params import EVENT, After, Category, CsrfHeader, EventIdPath, Limit, Place, Since, Site, errors
 from hub.web.context import WebContext
 from hub.web.listing import AlertFilter, verdicts
@@ -73,15 +74,21 @@ def routes(parts: WebContext) -> APIRouter:
         return get_alert_or_404(parts.archive, alert_id)
 
     @router.get("/alerts/{alert_id}/feedback", responses=errors(404, 422, 503))
-    def alert_feedback(alert_id: EventIdPath) -> VerdictList:
+    def alert_feedback(
+        alert_id: EventIdPath,
+        history: Annotated[bool, Query(description="every verdict, oldest first, also those replaced later")] = False,
+    ) -> VerdictList:
         """List the verdicts on an alert and its matches."""
         get_alert_or_404(parts.archive, alert_id)
-        return VerdictList(feedback=parts.feedback.for_alert(alert_id), next=None)
+        found = parts.feedback.history(alert_id) if history else parts.feedback.for_alert(alert_id)
+        return VerdictList(feedback=found, next=None)
 
     @router.post("/alerts/{alert_id}/feedback", status_code=201, responses=errors(400, 403, 404, 413, 422, 503))
-    def judge_alert(alert_id: EventIdPath, given: VerdictRequest, _ours: CsrfHeader = None) -> VerdictResult:
+    def judge_alert(
+        request: Request, alert_id: EventIdPath, given: VerdictRequest, _ours: CsrfHeader = None
+    ) -> VerdictResult:
         """Submit a verdict on an alert, or on one of its matches; the site's threshold moves at once."""
-        return submit_verdict(parts, alert_id, _input(given))
+        return submit_verdict(parts, alert_id, _input(given, request))
 
     @router.get("/feedback", responses=errors(422, 503))
     def feedback(limit: Limit = 50, after: After = None) -> VerdictList:
@@ -90,12 +97,13 @@ def routes(parts: WebContext) -> APIRouter:
         return VerdictList(feedback=found, next=encode_cursor(following))
 
     @router.post("/feedback", status_code=201, responses=errors(400, 403, 404, 413, 422, 503))
-    def give_feedback(given: AlertVerdictRequest, _ours: CsrfHeader = None) -> VerdictResult:
+    def give_feedback(request: Request, given: AlertVerdictRequest, _ours: CsrfHeader = None) -> VerdictResult:
         """Submit a verdict on the alert that the body names."""
-        return submit_verdict(parts, given.alert, _input(given))
+        return submit_verdict(parts, given.alert, _input(given, request))
 
     return router
 
 
-def _input(given: VerdictRequest) -> VerdictInput:
-    return VerdictInput(given.verdict, given.match, tuple(given.categories), given.note, given.author)
+def _input(given: VerdictRequest, request: Request) -> VerdictInput:
+    author = author_of(request.scope, given.author)
+    return VerdictInput(given.verdict, given.match, tuple(given.categories), given.note, author)

@@ -7,6 +7,7 @@ from fastapi.responses import FileResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from hub.domain.named_sounds import EXAMPLES_LIMIT, NAME_FORM, NAME_LIMIT, THRESHOLD, Mode
+from hub.web.access import author_of
 from hub.web.api.events import AUDIO, PICTURE, picture_of, sound_file
 from hub.web.api.params import EVENT, CsrfHeader, EventIdPath, Height, Site, Width, errors
 from hub.web.api.sources import SourceName
@@ -81,15 +82,26 @@ def routes(parts: WebContext) -> APIRouter:
         return NameList(names=named(parts, site))
 
     @router.post("", status_code=201, responses=errors(400, 403, 404, 409, 413, 422, 503))
-    def add_name(new: NewName, _ours: CsrfHeader = None) -> NameView:
+    def add_name(request: Request, new: NewName, _ours: CsrfHeader = None) -> NameView:
         """Name a sound by one to five events; every hub looks for it within a second."""
-        sound = add(parts, new.name, new.events, _change(new), all_sites=new.all_sites, by=new.author)
+        sound = add(
+            parts,
+            new.name,
+            new.events,
+            _change(new),
+            all_sites=new.all_sites,
+            by=author_of(request.scope, new.author),
+        )
         return views(parts, [sound])[0]
 
     @every.post("/sources/{source_id}/name", status_code=201, responses=errors(400, 403, 404, 409, 413, 422, 503))
-    def name_of_source(source_id: SourceName, new: NewSourceName, _ours: CsrfHeader = None) -> NameView:
+    def name_of_source(
+        request: Request, source_id: SourceName, new: NewSourceName, _ours: CsrfHeader = None
+    ) -> NameView:
         """Name a source: the events that sound most like it become the examples of a named sound."""
-        sound = name_source(parts, source_id, new.name, _change(new), all_sites=new.all_sites, by=new.author)
+        sound = name_source(
+            parts, source_id, new.name, _change(new), all_sites=new.all_sites, by=author_of(request.scope, new.author)
+        )
         return views(parts, [sound])[0]
 
     @router.get("/{name_id}", responses=errors(404, 422, 503))

@@ -7,6 +7,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.datastructures import URL
 
 from hub.domain.verdicts import Verdict, VerdictKind
+from hub.web.access import author_of
 from hub.web.audio import audio_path, sealed_path
 from hub.web.listing import AlertFilter, alerts
 from hub.web.pages.event import attention_of, explained, naming_of
@@ -69,6 +70,7 @@ def routes(shell: PageRenderer) -> APIRouter:
             attention=attention_of(shell, event),
             alike=explained(shell, event, list(found.matches)),
             verdicts=verdicts,
+            history=parts.feedback.history(alert_id),
             before=before,
             threshold=threshold(parts, found.site, lead),
             **naming_of(shell, event),
@@ -76,6 +78,7 @@ def routes(shell: PageRenderer) -> APIRouter:
 
     @router.post("/alerts/{alert_id}/verdict")
     def judge(  # one form for the alert, one for each match
+        request: Request,
         alert_id: str,
         verdict: Annotated[VerdictKind, Form()],
         match: Annotated[str, Form()] = "",
@@ -83,8 +86,9 @@ def routes(shell: PageRenderer) -> APIRouter:
         note: Annotated[str, Form(max_length=500)] = "",
         by: Annotated[str, Form(max_length=64)] = "",
     ) -> RedirectResponse:
+        author = author_of(request.scope, by.strip())
         given = submit_verdict(
-            parts, alert_id, VerdictInput(verdict, match or None, tuple(category), note.strip(), by.strip())
+            parts, alert_id, VerdictInput(verdict, match or None, tuple(category), note.strip(), author)
         )
         page = URL(f"/alerts/{alert_id}").include_query_params(before=f"{given.threshold_before:.4f}")
         return RedirectResponse(f"{page}#moved", status_code=303)

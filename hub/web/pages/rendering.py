@@ -10,10 +10,12 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup, escape
 
+from hub.domain.accounts import Role
 from hub.domain.calibration import describe_calibration
 from hub.domain.match import PRESENCE_THRESHOLD
 from hub.domain.recurrence.analysis import NO_PATTERN
 from hub.domain.source_summary import describe_source
+from hub.web.access import identity_of
 from hub.web.context import WebContext
 from hub.web.schemas import from_ms
 from shared.messages.alert import SourceMessage
@@ -34,16 +36,17 @@ NAMES: Final[Mapping[str, str]] = {
 _NARROW: Final = "\N{NO-BREAK SPACE}"
 _STRONG: Final = 0.6
 """Share of the highest attention from which a part counts as strong."""
-_SECTIONS: Final = (
-    ("/", "Now"),
-    ("/alerts", "Alerts"),
-    ("/patterns", "Patterns"),
-    ("/sources", "Sources"),
-    ("/names", "Names"),
-    ("/map", "Map"),
-    ("/search", "Search"),
-    ("/sensors", "Sensors"),
-    ("/settings", "Settings"),
+_SECTIONS: Final[tuple[tuple[str, str, Role], ...]] = (
+    ("/", "Now", "viewer"),
+    ("/alerts", "Alerts", "viewer"),
+    ("/patterns", "Patterns", "viewer"),
+    ("/sources", "Sources", "viewer"),
+    ("/names", "Names", "viewer"),
+    ("/map", "Map", "viewer"),
+    ("/search", "Search", "viewer"),
+    ("/sensors", "Sensors", "viewer"),
+    ("/settings", "Settings", "operator"),
+    ("/audit", "Audit", "admin"),
 )
 
 
@@ -93,7 +96,13 @@ class PageRenderer:
             values: values of the template, besides those of the frame.
         """
         now = datetime.now(UTC)
-        frame = {"path": request.url.path, "now": now, "zone": str(self._zone), "hub": self.parts.settings.hub.name}
+        frame = {
+            "path": request.url.path,
+            "now": now,
+            "zone": str(self._zone),
+            "hub": self.parts.settings.hub.name,
+            "me": identity_of(request.scope),
+        }
         text = self._templates.get_template(template).render(frame | values)
         return HTMLResponse(text, headers={"Cache-Control": "no-store"})
 

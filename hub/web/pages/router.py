@@ -11,9 +11,11 @@ from hub.web.context import WebContext
 from hub.web.pages import (
     alerts,
     api_docs,
+    audit,
     event,
     home,
     levels,
+    login,
     names,
     patterns,
     search,
@@ -30,6 +32,7 @@ from hub.web.query_parameters import known_parameters
 
 _STATIC: Final = Path(__file__).parents[1] / "static"
 _TITLES: Final = {
+    403: "Not allowed",
     404: "Not found",
     409: "That name is taken",
     413: "Request too large",
@@ -54,6 +57,8 @@ def mount_pages(app: FastAPI, parts: WebContext) -> None:
         sensor,
         levels,
         settings,
+        audit,
+        login,
         api_docs,
     ):
         app.include_router(page.routes(shell), include_in_schema=False, dependencies=[Depends(known_parameters)])

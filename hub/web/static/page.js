@@ -27,6 +27,7 @@
     try {
       const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
       if (!answer.ok) return;
+      if (answer.redirected) { location.reload(); return; } // the session has ended: the hub asks for a login
       const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
       for (const region of regions()) {
         const wanted = region.dataset.live.split(" ").some((kind) => kinds.has(kind));

@@ -16,6 +16,7 @@ from hub.cli import feedback as commands
 from hub.model.checkpoint import baseline_checkpoint, default_checkpoint, load
 from hub.search.scoring.scorer import Scorer
 from hub.settings import AlertsSettings
+from hub.store import keys
 from hub.store.episodes import EpisodeStore
 from hub.store.events import EventStore
 from hub.store.stores import Stores
@@ -154,3 +155,18 @@ def test_a_candidate_network_takes_over_only_if_it_does_better(
     code, judged = run(store_url, *line, str(baseline_checkpoint(VGGISH.id, "paper")))
     assert judged["present"] != judged["candidate"]
     assert target.exists() == judged["better"] == (code == 0)
+
+
+def test_a_verdict_that_another_one_replaced_stays_in_the_history(
+    feedback: FeedbackService, archive: EventStore
+) -> None:
+    about, hour = alert(1), timedelta(hours=1)
+    first = feedback.submit(alert=about, match=None, verdict="same", by="ines", now=MONDAY)
+    second = feedback.submit(alert=about, match=None, verdict="different", by="otto", note="a fan", now=MONDAY + hour)
+    assert feedback.for_alert(about.event) == [second]
+    assert feedback.history(about.event) == [first, second]
+    archive.client.delete(keys.verdict_history(about.event))
+    assert feedback.history(about.event) == [second], "an earlier hub kept none"
+    third = feedback.submit(alert=about, match=None, verdict="same", by="ines", now=MONDAY + 2 * hour)
+    assert feedback.history(about.event) == [second, third]
+    assert feedback.all() == [third]
