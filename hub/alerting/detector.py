@@ -86,7 +86,7 @@ class AlertDetector:
         return detections, state
 
     def _load(self, batch: EpisodeBatch, state: AlertState, needs: Needs) -> AlertState:
-        self._recurrence.load(needs.recurrence)
+        self._recurrence.load(needs.recurrence)  # the state has a view of what is loaded
         margin_ms = self.rule.gap_ms + self.rule.cooldown_ms  # the next event asks for a time close by
         spans = [span.widened(margin_ms) for span in needs.spans]
         return batch.load_further(state, needs.sensors, united(spans))

@@ -39,7 +39,8 @@ class AlertState:
         sensors: state of sensors by place; of an event's own sensor, a missing one is new.
         thresholds: by site and category; where there is none, the rule's own one holds.
         budgets: by site; a missing one is new.
-        recurrence: probability that a category is detected at a place because it recurs, in [0, 1].
+        recurrence: probability that a category is detected at a place because it recurs, in [0, 1]; a view of what
+            was loaded.
         history: of episodes.
         names: returns of named sounds.
     """

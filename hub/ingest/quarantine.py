@@ -30,7 +30,7 @@ class BatchHandler(Protocol):
         ...
 
     def process(self, items: Sequence[PreparedMessage]) -> Iterator[HandledMessage]:
-        """See `Pipeline.finish`."""
+        """See `Pipeline.process`."""
         ...
 
 

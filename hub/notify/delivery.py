@@ -46,7 +46,7 @@ class ConfiguredChannel:
 
     Attributes:
         name: unique name of the channel.
-        kind: `kind` of its settings: webhook, alertmanager or apprise.
+        kind: `kind` of its settings (`hub.settings.notify`).
         notifier: sends the messages.
         rules: which messages are sent now, held or dropped.
         wording: renders the texts.

@@ -117,7 +117,7 @@ class Backend(Protocol):
     def __len__(self) -> int: ...
 
     def contains(self, events: Sequence[str]) -> list[bool]:
-        """Return those of these events that are kept."""
+        """Return of each event whether it is kept."""
         ...
 
     def add(self, entries: Sequence[IndexEntry], towers: Towers) -> None:

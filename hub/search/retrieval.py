@@ -91,7 +91,7 @@ class Retrieval:
         return [tuple(float(p) for p in row) for row in self._scorer(space).presence(towers)]
 
     def known(self, events: Sequence[str]) -> list[bool]:
-        """Return those of these events that can be found."""
+        """Return of each event whether it can be found."""
         answers = [backend.contains(events) for backend in self._backends.values()]
         return [any(each) for each in zip(*answers, strict=True)]
 

@@ -43,7 +43,7 @@ class ConnectionLoop:
         client_id: id of the session.
         will: message that the broker publishes if this client vanishes.
         receive_maximum: most unacknowledged messages that the broker may have under way to this client.
-        on_signal: function called in the network thread for every signal; it must only enqueue.
+        on_signal: function called in the network thread for every signal; it must only enqueue, or pause.
 
     Attributes:
         client: paho's client of this connection.

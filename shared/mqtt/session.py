@@ -44,8 +44,8 @@ class MqttSession:
         client_id: id that is stable over restarts, so that the broker finds the session again.
         will: message that the broker publishes if this client vanishes.
         receive_maximum: most unacknowledged messages that the broker may have under way to this client.
-        on_signal: function called in the network thread for every signal; it must only enqueue. By default signals
-            go to the queue `signals`.
+        on_signal: function called in the network thread for every signal; it must only enqueue, or pause. By default
+            signals go to the queue `signals`.
 
     Raises:
         InvalidError: TLS files or a password file that cannot be used.

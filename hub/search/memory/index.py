@@ -52,7 +52,7 @@ class MemoryIndex:
         return len(self._where)
 
     def contains(self, events: Sequence[str]) -> list[bool]:
-        """Return those of these events that are kept."""
+        """Return of each event whether it is kept."""
         return [event in self._where for event in events]
 
     def ids(self) -> Iterator[list[str]]:
