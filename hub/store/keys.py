@@ -1,7 +1,7 @@
-"""Define the key of everything that the hub keeps in Redis. No other module spells a key.
+"""Define the key of everything that the hub keeps in Redis; `hub.store.level_keys` defines those of levels.
 
-All JSON has the form of `hub.store.json_rows`. `place` is `site/sensor`. Times are ms since 1970 UTC. A time index is
-a sorted set of ids by such a time.
+No other module spells a key. All JSON has the form of `hub.store.json_rows`. `place` is `site/sensor`. Times are ms
+since 1970 UTC. A time index is a sorted set of ids by such a time.
 
 | key | type | content |
 |---|---|---|
@@ -15,11 +15,6 @@ a sorted set of ids by such a time.
 | `ew:alerts:pending` | stream | events whose alerts were not dispatched yet |
 | `ew:sensors` | set | places of all sensors |
 | `ew:sensor:<place>` | hash | state of a sensor, its last report and what its events show of it |
-| `ew:levels:<place>:<hour>` | string | 16-bit codes of the levels of each second of an hour (since 1970 UTC) |
-| `ew:levels:statistics:<place>:<day>` | string | the same of the statistics of each hour and minute of a day |
-| `ew:levels:calibrations:<place>` | sorted set | JSON of id and time of a calibration, by its first second |
-| `ew:levels:hours` | sorted set | all `<place>:<hour>` with levels of seconds, by begin in s |
-| `ew:levels:days` | sorted set | all `<place>:<day>` with statistics, by begin in s |
 | `ew:commands:<place>` | sorted set | time index of the latest commands to a sensor |
 | `ew:command:<place>:<command>` | hash | `command` as sent, a reply of each status, and `undelivered` |
 | `ew:synced` | string | written to learn what is on the server's disk |
@@ -90,8 +85,6 @@ ALERTS_PENDING: Final = f"{ALERTS}:pending"
 SENSORS: Final = f"{PREFIX}:sensors"
 SYNCED: Final = f"{PREFIX}:synced"
 ASKED: Final = f"{PREFIX}:asked"
-LEVEL_HOURS: Final = f"{PREFIX}:levels:hours"
-LEVEL_DAYS: Final = f"{PREFIX}:levels:days"
 EPISODES: Final = f"{PREFIX}:episodes"
 SITES: Final = f"{PREFIX}:sites"
 SOURCES: Final = f"{PREFIX}:sources"
@@ -129,21 +122,6 @@ def alert(event: str) -> str:
 def sensor(place: str) -> str:
     """Hash of a sensor."""
     return f"{PREFIX}:sensor:{place}"
-
-
-def level_seconds(place: str, hour: int) -> str:
-    """Levels of the seconds of an hour of a sensor."""
-    return f"{PREFIX}:levels:{place}:{hour}"
-
-
-def level_statistics(place: str, day: int) -> str:
-    """Statistics of the levels of a day of a sensor."""
-    return f"{PREFIX}:levels:statistics:{place}:{day}"
-
-
-def level_calibrations(place: str) -> str:
-    """Calibrations of a sensor that apply to its levels."""
-    return f"{PREFIX}:levels:calibrations:{place}"
 
 
 def commands(place: str) -> str:

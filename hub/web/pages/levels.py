@@ -31,7 +31,7 @@ def routes(shell: PageRenderer) -> APIRouter:
             raise InvalidError(f"day must be in the years {_YEARS[0] + 1} to {_YEARS[1] - 1}")
         begin, end = (_midnight(shell, shown + timedelta(days=days)) for days in (0, 1))
         start_s, end_s = int(begin.timestamp()), int(end.timestamp())
-        table = parts.levels.statistics(found.place, start_s, end_s, "minute")
+        table = parts.level_statistics.table(found.place, start_s, end_s, "minute")
         past = max(0, int(now.timestamp()) - start_s) // _MINUTE_S
         return shell.page(
             request,

@@ -1,4 +1,4 @@
-"""The keys of the store are spelled in one module, are unique, and its table lists them all."""
+"""The keys of the store are spelled in two modules, are unique, and their tables list them all."""
 
 import inspect
 import re
@@ -7,27 +7,38 @@ from pathlib import Path
 import pytest
 
 import hub
-from hub.store import keys
+from hub.store import keys, level_keys
 
 MODULES = sorted(Path(hub.__file__).parent.rglob("*.py"))
-ROWS = re.findall(r"^\| `([^`]+)` \| ([^|]+) \| [^|]+ \|$", keys.__doc__ or "", re.MULTILINE)
+SPELLED = (keys, level_keys)
+ROWS = [
+    row
+    for module in SPELLED
+    for row in re.findall(r"^\| `([^`]+)` \| ([^|]+) \| [^|]+ \|$", module.__doc__ or "", re.MULTILINE)
+]
 TYPES = {"any", "hash", "index", "set", "sorted set", "stream", "string"}
 ELSEWHERE = {
     "the prefix": re.compile(r"(?<![\"'\w])PREFIX\b"),
     "a key": re.compile(r"\bew:|[\"']ew[\"']"),
-    "a key made of another": re.compile(r"\{keys\.[^{}]*\}:|\bkeys\.\w+(\([^()]*\))? \+"),
+    "a key made of another": re.compile(r"\{(level_)?keys\.[^{}]*\}:|\b(level_)?keys\.\w+(\([^()]*\))? \+"),
 }
 
 
 def constants() -> dict[str, str]:
-    return {name: value for name, value in vars(keys).items() if name.isupper() and name != "PREFIX"}
+    return {
+        f"{module.__name__}.{name}": value
+        for module in SPELLED
+        for name, value in vars(module).items()
+        if name.isupper() and name != "PREFIX" and not name.startswith("_")
+    }
 
 
 def functions() -> dict[str, str]:
     """What each function makes of its parameters' own names."""
     return {
-        name: function(*(f"<{one}>" for one in inspect.signature(function).parameters))
-        for name, function in inspect.getmembers(keys, inspect.isfunction)
+        f"{module.__name__}.{name}": function(*(f"<{one}>" for one in inspect.signature(function).parameters))
+        for module in SPELLED
+        for name, function in inspect.getmembers(module, inspect.isfunction)
     }
 
 
@@ -54,8 +65,8 @@ def test_what_is_no_key_is_not_found(source: str) -> None:
 
 
 def test_no_other_module_spells_a_key() -> None:
-    others = [path for path in MODULES if path != Path(keys.__file__)]
-    assert len(others) == len(MODULES) - 1
+    others = [path for path in MODULES if path not in {Path(str(module.__file__)) for module in SPELLED}]
+    assert len(others) == len(MODULES) - len(SPELLED)
     assert {str(path): found for path in others if (found := spelled(path.read_text()))} == {}
 
 
