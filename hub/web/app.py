@@ -13,7 +13,19 @@ from starlette.routing import compile_path
 
 from hub.metrics.exposition import expose
 from hub.web.allowed_hosts import own_names
-from hub.web.api import alerts, episodes, events, export, levels, names, search, sensor_commands, sensors, sources
+from hub.web.api import (
+    alerts,
+    day_levels,
+    episodes,
+    events,
+    export,
+    levels,
+    names,
+    search,
+    sensor_commands,
+    sensors,
+    sources,
+)
 from hub.web.api import stream as live
 from hub.web.api.search import format_validation_errors
 from hub.web.context import WebContext
@@ -74,7 +86,10 @@ def create_app(parts: WebContext) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     api = APIRouter(prefix="/api/v1", dependencies=[Depends(known_parameters)])
-    for resource in (events, episodes, sources, names, alerts, sensors, sensor_commands, levels, search, export):
+    for resource in (
+        *(events, episodes, sources, names, alerts, sensors, sensor_commands),
+        *(levels, day_levels, search, export),
+    ):
         api.include_router(resource.routes(parts))
     api.include_router(live.routes(feed))
     app.include_router(api)

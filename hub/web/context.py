@@ -16,6 +16,7 @@ from hub.metrics.definitions import HubMetrics
 from hub.runtime.health_probes import Probes
 from hub.search.retrieval import Retrieval
 from hub.settings import HubSettings
+from hub.store.day_level_queries import DayLevelQueries
 from hub.store.episodes import EpisodeStore
 from hub.store.event_queries import EventQueries
 from hub.store.events import EventStore
@@ -110,6 +111,11 @@ class WebContext:
     def level_statistics(self) -> LevelStatistics:
         """Return the statistics of the levels of hours and minutes."""
         return LevelStatistics(self.archive.client, self.archive.rows)
+
+    @cached_property
+    def day_levels(self) -> DayLevelQueries:
+        """Return the queries for levels of days and nights."""
+        return DayLevelQueries(self.level_statistics, self.places.timezone)
 
     @cached_property
     def catalogue(self) -> EventQueries:
