@@ -58,7 +58,7 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class PageFigures:
-    """Figures that `bench pages` prints."""
+    """Figures that `bench web` prints."""
 
     events: int
     alerts: int

@@ -249,7 +249,7 @@ def pages(
 
     Needs `mosquitto` and `redis-server`.
 
-    Example: earwitness-hub bench pages --events 100000 --json
+    Example: earwitness-hub bench web --events 100000 --json
     """
     from hub.bench.page_latency import page_figures
 

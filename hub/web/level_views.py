@@ -142,7 +142,7 @@ def pointer_values(levels: Levels, span: Span) -> dict[str, Any]:
                 "name": LABELS[name],
                 "values": [None if np.isnan(value) else round(float(value), 1) for value in column],
             }
-            for name, column in reversed(levels.values.items())
+            for name, column in reversed(list(levels.values.items()))
         ],
     }
 

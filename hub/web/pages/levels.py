@@ -10,6 +10,7 @@ from fastapi.responses import HTMLResponse
 from markupsafe import Markup
 
 from hub.domain.level_rows import STATISTICS, LevelTable
+from hub.store.day_level_queries import Night
 from hub.web.level_chart import HEIGHT
 from hub.web.level_spans import PERIODS, SPANS, Span, SpanName, span_of
 from hub.web.level_views import (
@@ -45,8 +46,7 @@ def routes(shell: PageRenderer) -> APIRouter:
     zone = parts.places.timezone
     shell.add_filters(local_time=local_time)
 
-    def nights_of(site: str, days: int, limit: int) -> list[Any]:
-        places = [sensor.place for sensor in parts.archive.sensors.all() if sensor.place.startswith(f"{site}/")]
+    def nights_of(places: list[str], days: int, limit: int) -> list[Night]:
         today = datetime.now(zone).date()
         return parts.day_levels.loudest_nights(places, today - timedelta(days=days), today, limit)
 
@@ -54,15 +54,16 @@ def routes(shell: PageRenderer) -> APIRouter:
     def all_levels(request: Request) -> HTMLResponse:
         places = sorted(sensor.place for sensor in parts.archive.sensors.all())
         sites = sorted({place.partition("/")[0] for place in places})
-        rows = [(site, nights_of(site, _LOOKED_BACK[0], _NIGHTS_OF_EACH), _of(site, places)) for site in sites]
-        return shell.page(request, "level_sites.html", rows=rows, days=_LOOKED_BACK[0], zone=zone)
+        own = {site: _of(site, places) for site in sites}
+        rows = [(site, nights_of(own[site], _LOOKED_BACK[0], _NIGHTS_OF_EACH), own[site]) for site in sites]
+        return shell.page(request, "level_sites.html", rows=rows, days=_LOOKED_BACK[0])
 
     @router.get("/levels/{site}")
     def nights(request: Request, site: str, days: Days = _LOOKED_BACK[1]) -> HTMLResponse:
         places = _of(site, [sensor.place for sensor in parts.archive.sensors.all()])
         if not places:
             raise HTTPException(404, f"no site {site}")
-        found = nights_of(site, days, _NIGHTS)
+        found = nights_of(places, days, _NIGHTS)
         return shell.page(
             request, "level_nights.html", site=site, nights=found, days=days, choices=_LOOKED_BACK, places=places
         )
@@ -77,7 +78,8 @@ def routes(shell: PageRenderer) -> APIRouter:
         on = day or local.date()
         if not _YEARS[0] < on.year < _YEARS[1]:
             raise InvalidError(f"day must be in the years {_YEARS[0] + 1} to {_YEARS[1] - 1}")
-        shown = span_of(span, on, hour if day else local.hour, zone)
+        at = hour if day else local.hour
+        shown = span_of(span, on, at, zone)
         read = read_levels(parts, found.place, shown)
         begin_s, end_s = shown.bounds_s
         values = _figures(shell, found.place, shown) if span != "year" else {"months": months_of(read.days)}
@@ -89,7 +91,7 @@ def routes(shell: PageRenderer) -> APIRouter:
             site=site,
             name=name,
             span=shown,
-            others=[(other, span_of(other, on, hour, zone)) for other in SPANS],
+            others=[(other, span_of(other, on, at, zone)) for other in SPANS],
             earlier=shown.moved(-1),
             later=shown.moved(1) if end_s <= now.timestamp() else None,
             chart=chart_of(read, shown, now),

@@ -142,7 +142,7 @@ def test_a_wrong_request_gets_the_reason(
 def page(client: TestClient, path: str) -> str:
     answer = client.get(path, headers={"Accept": "text/html"})
     assert answer.status_code == 200, answer.text
-    return answer.text
+    return str(answer.text)
 
 
 def values_of(text: str) -> dict[str, Any]:
