@@ -31,6 +31,7 @@ from hub.domain.level_rows import (
 )
 from hub.store import keys
 from hub.store.client import is_damage, raises_unavailable
+from hub.store.level_index import LevelIndex
 from hub.store.levels import END, LevelStore
 from hub.store.rows import Rows
 
@@ -41,7 +42,6 @@ DAY_S: Final = 86_400
 _HOURS: Final = DAY_S // HOUR_S
 _AT_ONCE: Final = 1_000
 """Strings that are read in one round trip."""
-_REMOVED_AT_ONCE: Final = 32
 _ROW_BYTES: Final = 2 * COLUMNS
 _DAY_BYTES: Final = (_HOURS + _HOURS * MINUTES) * _ROW_BYTES
 _ROWS: Final[dict[Resolution, tuple[int, int]]] = {"hour": (0, _HOURS), "minute": (_HOURS, _HOURS * MINUTES)}
@@ -60,6 +60,8 @@ class LevelStatistics:
         self._redis = client
         self._rows = rows
         self._levels = LevelStore(client, rows)
+        self._hours = LevelIndex(client, rows, keys.LEVEL_HOURS)
+        self._days = LevelIndex(client, rows, keys.LEVEL_DAYS)
 
     def table(self, place: str, start_s: int, end_s: int, resolution: Resolution) -> LevelTable:
         """Return the statistics of the minutes or hours from `start_s` until before `end_s`.
@@ -130,17 +132,17 @@ class LevelStatistics:
         Raises:
             UnavailableError: the store did not answer or is full; the removals before that are final.
         """
-        if self._due(keys.LEVEL_DAYS, statistics_before_s, 0) is None:
+        if self._days.due(statistics_before_s, 0) is None:
             return 0  # the statistics that are written now could never be removed
         left = removed = 0
-        while due := self._due(keys.LEVEL_HOURS, seconds_before_s - HOUR_S, left):
+        while due := self._hours.due(seconds_before_s - HOUR_S, left):
             hours = [one for one in due if one is not None]
             kept_s = statistics_before_s - DAY_S
             written = sum(self._written(*one, remove=True, keep=one[1] * HOUR_S >= kept_s) for one in hours)
             removed += written
             left += len(due) - written
         left = 0
-        while due := self._due(keys.LEVEL_DAYS, statistics_before_s - DAY_S, left):
+        while due := self._days.due(statistics_before_s - DAY_S, left):
             self._remove_days([one for one in due if one is not None])
             left += due.count(None)
         return removed
@@ -240,18 +242,6 @@ class LevelStatistics:
         return True
 
     @raises_unavailable
-    def _due(self, index: str, until_s: int, left: int) -> list[tuple[str, int] | None] | None:
-        """Return place and number of the oldest hours or days of an index that began at most at a time.
-
-        The first `left` of them are passed over. A name that cannot be read is None, and so is a damaged index.
-        """
-        try:
-            found = self._redis.zrangebyscore(index, "-inf", until_s, start=left, num=_REMOVED_AT_ONCE)
-        except redis.ResponseError as error:
-            return self._undamaged("level index", index, error)  # type: ignore[no-any-return]
-        return [self._rows.read("level index", repr(member), _named, member) for member in found]
-
-    @raises_unavailable
     def _remove_days(self, days: Sequence[tuple[str, int]]) -> None:
         with self._redis.pipeline(transaction=False) as pipe:
             for place, day in days:
@@ -274,9 +264,3 @@ def _offsets(hour: int) -> tuple[int, int]:
     """Return where the rows of an hour, and of its minutes, are in the string of its day, in bytes."""
     number = hour % _HOURS
     return number * _ROW_BYTES, (_HOURS + number * MINUTES) * _ROW_BYTES
-
-
-def _named(member: bytes) -> tuple[str, int]:
-    """Return the place and number in a member of an index."""
-    place, _, number = member.decode().rpartition(":")
-    return place, int(number)

@@ -192,3 +192,34 @@ def test_a_damaged_key_is_passed_over_and_counted_when_old_levels_are_removed(
         assert archive.rows.left_out == {"seconds": {"levels": 1}, "statistics": {"levels": 1}}.get(
             damaged, {"level index": 1 if damaged == "index" else 2}
         )
+
+
+@pytest.mark.parametrize("damaged", ["seconds", "statistics", "changes"])
+def test_a_damaged_key_of_one_sensor_keeps_the_statistics_of_others(
+    levels: LevelStore, statistics: LevelStatistics, archive: EventStore, damaged: str
+) -> None:
+    levels.add_many([series(60.0), series(61.0, sensor="street-2")], NOON)
+    wrong = {
+        "seconds": keys.level_seconds(PLACE, NOON_S // 3_600),
+        "statistics": keys.level_statistics(PLACE, NOON_S // DAY_S),
+        "changes": keys.level_changes(PLACE),
+    }[damaged]
+    archive.client.delete(wrong)
+    archive.client.sadd(wrong, "something else")
+    places = [PLACE, "demo/street-2"]
+    for _ in range(2):
+        read = statistics.tables(places, NOON_S, NOON_S + 3_600, "hour")
+        assert read["demo/street-2"].levels[0, 0] == 61.0
+        assert read[PLACE].seconds.tolist() == [1 if damaged == "statistics" else 0]
+        assert statistics.update(NOON_S + DAY_S) in {0, 1}
+    assert archive.client.zcard(keys.level_changes("demo/street-2")) == 0
+    assert archive.rows.left_out
+
+
+def test_a_change_that_is_no_hour_is_passed_over_and_counted(
+    levels: LevelStore, statistics: LevelStatistics, archive: EventStore
+) -> None:
+    levels.add_many([series(60.0)], NOON)
+    archive.client.zadd(keys.level_changes(PLACE), {"odd": NOON_S // 3_600})
+    assert [statistics.update(NOON_S + DAY_S) for _ in range(2)] == [1, 0]
+    assert archive.rows.left_out == {"level index": 1}
