@@ -1,4 +1,4 @@
-"""The level series of a hub: the consumer, and the removal of old levels."""
+"""The level series of a hub: the consumer, the statistics of its levels, and the removal of old levels."""
 
 import time
 from datetime import timedelta
@@ -11,12 +11,12 @@ from hub.monitoring.clocks import ClockProbe
 from hub.settings import HubSettings
 from hub.store.events import EventStore
 from hub.store.level_bands import BandStore
-from hub.store.levels import DAY_S, LevelStore
+from hub.store.level_statistics import DAY_S, LevelStatistics
 from shared.worker import Worker, every
 
 
 class LevelService:
-    """Takes level series, and removes old levels.
+    """Takes level series, computes their statistics, and removes old levels.
 
     Args:
         settings: all settings.
@@ -28,8 +28,8 @@ class LevelService:
     def __init__(self, settings: HubSettings, archive: EventStore, metrics: HubMetrics, clock: ClockProbe) -> None:
         self._kept = settings.store
         self._clock = clock
-        self._levels = LevelStore(archive.client, archive.rows)
         self._bands = BandStore(archive.client, archive.rows)
+        self._statistics = LevelStatistics(archive.client, archive.rows)
         rules = LevelRules(
             hub=settings.hub.name,
             group=settings.ingest.consumer_group,
@@ -37,23 +37,31 @@ class LevelService:
             durable=settings.redis.durable == "local",
         )
         self._consumer = LevelConsumer(settings.mqtt, archive, metrics, rules)
-        self._retention = Worker("level-retention", every(TIDY_EVERY_S, self._expire))
-        self.workers = [self._consumer.worker, self._retention]
+        self._background = [
+            Worker("level-statistics", every(TIDY_EVERY_S, self._update)),
+            Worker("level-retention", every(TIDY_EVERY_S, self._expire)),
+        ]
+        self.workers = [self._consumer.worker, *self._background]
 
     def start(self) -> None:
         """Start to take series."""
         self._consumer.start()
-        self._retention.start()
+        for worker in self._background:
+            worker.start()
 
     def stop(self) -> None:
         """Stop; the broker keeps further series for the next start."""
         self._consumer.stop()
-        self._retention.stop()
+        for worker in self._background:
+            worker.stop()
+
+    def _update(self) -> None:
+        self._statistics.update(int(time.time()))
 
     def _expire(self) -> None:
         if self._clock.may_remove():
             now_s, kept = time.time(), self._kept
             self._bands.expire(int(now_s - kept.level_seconds_days * DAY_S))
-            self._levels.expire(
+            self._statistics.expire(
                 int(now_s - kept.level_seconds_days * DAY_S), int(now_s - kept.level_statistics_days * DAY_S)
             )

@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -20,6 +21,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from hub.alerting.detector import AlertDetector
+from hub.bench.level_archive import fill_levels
 from hub.bench.server_processes import ProgressFn, hub_process, servers
 from hub.domain.alert_rule import AlertRule, SearchResult
 from hub.domain.match import Match
@@ -31,6 +33,7 @@ from hub.search.scoring.scorer import Scorer
 from hub.store import keys
 from hub.store.episodes import EpisodeStore
 from hub.store.events import EventStore
+from hub.web.level_spans import SPANS
 from shared.events import EventId, Levels
 from shared.feature_space import EARWITNESS_SMALL
 from shared.taxonomy import CATEGORIES, COUNT
@@ -55,19 +58,22 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class PageFigures:
-    """Figures that `bench pages` prints."""
+    """Figures that `bench web` prints."""
 
     events: int
     alerts: int
     timings: Sequence[Timing]
 
 
-def page_figures(*, events: int, repeats: int, progress: ProgressFn = lambda *_: None) -> PageFigures:
+def page_figures(
+    *, events: int, repeats: int, level_days: int = 365, progress: ProgressFn = lambda *_: None
+) -> PageFigures:
     """Measure the latency of all pages and calls.
 
     Args:
         events: events in the archive.
         repeats: requests per page or call.
+        level_days: days with statistics of levels at each sensor.
         progress: called with the current step and its share done, in [0, 1].
 
     Raises:
@@ -79,6 +85,13 @@ def page_figures(*, events: int, repeats: int, progress: ProgressFn = lambda *_:
         store = EventStore(url)
         stack.callback(store.close)
         _fill(store, events, progress)
+        fill_levels(
+            store,
+            site="bench",
+            sensors=SENSORS,
+            days=level_days,
+            progress=partial(progress, "writing levels"),
+        )
         port = stack.enter_context(hub_process(folder, mqtt_port, url, (), progress))
         base = f"http://127.0.0.1:{port}"
         addresses = list(_addresses(base))
@@ -141,6 +154,7 @@ def _addresses(base: str) -> Iterator[tuple[str, str, dict[str, Any] | None]]:
     similar = _json(f"{base}/api/v1/events/{event['id']}/similar?k=1")["matches"][0]["event"]
     place = f"{event['site']}/{event['sensor']}"
     pattern = f"{place}/music"
+    yesterday = datetime.now(UTC).date() - timedelta(days=1)
     pages = {
         "/": "/",
         "/events": f"/events?place={place}&category=dog",
@@ -153,6 +167,9 @@ def _addresses(base: str) -> Iterator[tuple[str, str, dict[str, Any] | None]]:
         "/map": "/map",
         "/search": f"/search?event={event['id']}",
         "/sensors": "/sensors",
+        "/levels": "/levels",
+        "/levels/{site}": "/levels/bench",
+        **{f"/levels/{{...}}?span={span}": f"/levels/{place}?span={span}&day={yesterday}&hour=12" for span in SPANS},
         "/settings": "/settings",
         "/docs": "/docs",
     }
@@ -173,6 +190,9 @@ def _addresses(base: str) -> Iterator[tuple[str, str, dict[str, Any] | None]]:
         "alerts/{id}": f"alerts/{alert}",
         "patterns/{...}": f"patterns/{pattern}",
         "sensors": "sensors",
+        "levels?resolution=minute": f"levels?place={place}&since={yesterday}T00:00:00Z",
+        "levels/days": f"levels/days?place={place}&first={yesterday - timedelta(days=364)}&last={yesterday}",
+        "levels/nights": "levels/nights?site=bench",
         "sites/{site}/thresholds": "sites/bench/thresholds",
         "feedback": "feedback",
     }

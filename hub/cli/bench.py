@@ -242,6 +242,7 @@ def replay(
 def pages(
     events: Annotated[int, typer.Option(min=1_000, help="events in the archive")] = 100_000,
     repeats: Annotated[int, typer.Option(min=1, help="requests per page; the median counts")] = 20,
+    level_days: Annotated[int, typer.Option(min=1, help="days with levels at each of 50 sensors")] = 365,
     json_: JsonOption = False,
 ) -> None:
     """Measure the response time of each page and each API call, in milliseconds.
@@ -253,7 +254,7 @@ def pages(
     from hub.bench.page_latency import page_figures
 
     with progress_bar() as progress:
-        figures = page_figures(events=events, repeats=repeats, progress=progress)
+        figures = page_figures(events=events, repeats=repeats, level_days=level_days, progress=progress)
     print_figures("pages", asdict(figures), json_)
 
 

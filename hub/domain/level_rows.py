@@ -2,8 +2,8 @@
 
 1. The code of a level is 0 if there is none, 1 to 5,001 for -250.0 to 250.0 dB, and 10,000 more if the unit is dBFS.
    So a string of the store has no levels where nothing was written to it.
-2. A row of a second holds LAeq, LAFmax and LCeq. A row of a minute or an hour adds L10, L90 and the number of seconds
-   with levels. L10 and L90 are those of the LAeq of the seconds. Source: ISO 1996-1:2016, 3.1.3.
+2. A row of a second holds LAeq, LAFmax and LCeq. A row of a minute or an hour adds L10, L50, L90 and the number of
+   seconds with levels. L10, L50 and L90 are those of the LAeq of the seconds. Source: ISO 1996-1:2016, 3.1.3.
 3. dB and dBFS are never mixed. Where both occur, dB counts, and the seconds in dBFS are left out.
 """
 
@@ -21,12 +21,13 @@ Floats = npt.NDArray[np.float64]
 
 HOUR_S: Final = 3_600
 MINUTES: Final = 60
-STATISTICS: Final = (*LEVELS, "l10", "l90")
+STATISTICS: Final = (*LEVELS, "l10", "l50", "l90")
 """The levels of a minute or an hour, in the order of the columns; the number of seconds follows them."""
+COLUMNS: Final = len(STATISTICS) + 1
 _ZERO_DB: Final = RANGE_TENTHS + 1
 _HIGHEST: Final = 2 * RANGE_TENTHS + 1
 _DBFS: Final = 10_000
-_QUANTILES: Final = (0.9, 0.1)
+_QUANTILES: Final = (0.9, 0.5, 0.1)
 """L10 is exceeded 10 % of the time."""
 
 
@@ -78,7 +79,7 @@ def table_of_seconds(codes: Codes) -> LevelTable:
 
 
 def table_of_statistics(codes: Codes) -> LevelTable:
-    """Return the table of minutes or hours, from codes uint16 [rows, 6]."""
+    """Return the table of minutes or hours, from codes uint16 [rows, 7]."""
     return _table(codes[:, : len(STATISTICS)], codes[:, len(STATISTICS)].astype(np.int64))
 
 
@@ -89,16 +90,53 @@ def summarised(seconds: Codes) -> Codes:
         seconds: uint16 [3600, 3].
 
     Returns:
-        uint16 [61, 6]: the hour, then its 60 minutes.
+        uint16 [61, 7]: the hour, then its 60 minutes.
     """
     minutes = _statistics(seconds.reshape(MINUTES, -1, len(LEVELS)))
     return np.concatenate([_statistics(seconds[None]), minutes])
 
 
 def merged(first: Codes, second: Codes) -> Codes:
-    """Return of each row of two statistics of the same periods the one with more seconds."""
-    better = second[:, -1] > first[:, -1]
-    return np.where(better[:, None], second, first)
+    """Return the statistics of an hour and of its minutes, from two statistics of parts of the same hour.
+
+    Of each minute, the statistics in dB stay, else those with more seconds; of equals, the second. Those of the hour
+    stay if they are of all seconds of the minutes. Else LAeq, LAFmax and LCeq of the hour are computed from the
+    minutes, and it has no percentiles, which minutes do not determine.
+
+    Args:
+        first: uint16 [61, 7], as `summarised` returns them.
+        second: the same; it is preferred where both have equally many seconds.
+
+    Returns:
+        uint16 [61, 7].
+    """
+    chosen = np.where((_rank(second) >= _rank(first))[:, None], second, first)
+    joined = _joined(chosen[1:])
+    if _rank(joined[None])[0] > _rank(chosen[:1])[0]:
+        chosen[0] = joined
+    return np.asarray(chosen)
+
+
+def _rank(codes: Codes) -> npt.NDArray[np.int64]:
+    """Return how much statistics are worth: those in dB more than all others, then those with more seconds."""
+    calibrated, _ = _units(codes[:, 0])
+    return np.asarray(codes[:, -1].astype(np.int64) + 2 * HOUR_S * calibrated)
+
+
+def _joined(minutes: Codes) -> Codes:
+    """Return the statistics of an hour from those of its minutes, uint16 [7], without percentiles."""
+    table = table_of_statistics(minutes)
+    row = np.zeros(COLUMNS, dtype=np.uint16)
+    present = table.seconds > 0
+    if not present.any():
+        return row
+    levels, seconds = table.levels[present], table.seconds[present]
+    shares = seconds / seconds.sum()
+    laeq, lceq = (10.0 * np.log10((10.0 ** (levels[:, at] / 10.0) * shares).sum()) for at in (0, 2))
+    tenths = np.rint(10.0 * np.array([laeq, levels[:, 1].max(), lceq])).astype(np.int64)
+    row[: len(LEVELS)] = tenths + _ZERO_DB + (_DBFS if table.unit == "dBFS" else 0)
+    row[-1] = seconds.sum()
+    return row
 
 
 def _table(codes: Codes, seconds: npt.NDArray[np.int64]) -> LevelTable:
@@ -106,7 +144,7 @@ def _table(codes: Codes, seconds: npt.NDArray[np.int64]) -> LevelTable:
     in_db = bool(calibrated.any())
     shown = calibrated if in_db else uncalibrated
     return LevelTable(
-        levels=np.where(shown[:, None], _decibels(codes), np.nan),
+        levels=np.where(shown[:, None] & (codes > 0), _decibels(codes), np.nan),
         seconds=np.where(shown, seconds, 0),
         unit="dB" if in_db else "dBFS",
         left_out=int(uncalibrated.sum()) if in_db else 0,
@@ -131,7 +169,7 @@ def _statistics(codes: Codes) -> Codes:
         codes: uint16 [groups, seconds, 3].
 
     Returns:
-        uint16 [groups, 6].
+        uint16 [groups, 7].
     """
     calibrated, uncalibrated = _units(codes[:, :, 0])
     in_db = np.asarray(calibrated.any(axis=1))
@@ -143,8 +181,8 @@ def _statistics(codes: Codes) -> Codes:
         laeq, lceq = (10.0 * np.log10((10.0 ** (levels[:, :, at] / 10.0) * weights).sum(axis=1)) for at in (0, 2))
     lafmax = np.where(used, levels[:, :, 1], -np.inf).max(axis=1)
     ordered = np.sort(np.where(used, levels[:, :, 0], np.inf), axis=1)
-    l10, l90 = (_quantile(ordered, count, quantile) for quantile in _QUANTILES)
-    values = np.stack([laeq, lafmax, lceq, l10, l90], axis=1)
+    percentiles = [_quantile(ordered, count, quantile) for quantile in _QUANTILES]
+    values = np.stack([laeq, lafmax, lceq, *percentiles], axis=1)
     there = (count > 0)[:, None]
     tenths = np.rint(10.0 * np.where(there, values, 0.0)).astype(np.int64)
     shifted = tenths + _ZERO_DB + np.where(in_db, 0, _DBFS)[:, None]

@@ -52,7 +52,7 @@ class StoreSettings(SettingsGroup):
         90.0, gt=0, description="the hub removes events and alerts older than this, in days"
     )
     level_seconds_days: float = Field(7.0, ge=1, description="days to keep levels of seconds, 0.7 MB each per sensor")
-    level_statistics_days: float = Field(1_830.0, ge=1, description="the same of minutes and hours, 8 MB a year")
+    level_statistics_days: float = Field(1_830.0, ge=1, description="the same of minutes and hours, 9 MB a year")
     audio_dir: Path | None = Field(None, description="folder for audio clips; the hub keeps none if unset")
     max_dead_letters: int = Field(
         1_000, ge=1, description="maximum dead letters of one sensor; above it the hub removes that sensor's oldest"

@@ -19,7 +19,7 @@ SENSORS: Final = f"{PREFIX}:sensors"  # set: places of all sensors
 SYNCED: Final = f"{PREFIX}:synced"  # string: written to learn what is on the server's disk
 ASKED: Final = f"{PREFIX}:asked"  # string: written to learn whether the server takes writes
 LEVEL_HOURS: Final = f"{PREFIX}:levels:hours"  # sorted set: `<place>:<hour>` with levels of seconds, by begin in s
-LEVEL_DAYS: Final = f"{PREFIX}:levels:days"  # sorted set: `<place>:<day>` with statistics, by begin in s
+LEVEL_DAYS: Final = f"{PREFIX}:levels:statistic-days"  # sorted set: `<place>:<day>` with statistics, by begin in s
 BAND_HOURS: Final = f"{PREFIX}:bands:hours"  # sorted set: `<place>:<hour>` with bands of seconds, by begin in s
 EPISODES: Final = f"{PREFIX}:episodes"  # sorted set: time index of all episodes, by opening
 SITES: Final = f"{PREFIX}:sites"  # set: all sites
@@ -67,8 +67,13 @@ def level_seconds(place: str, hour: int) -> str:
 
 
 def level_statistics(place: str, day: int) -> str:
-    """Return the key of a string: 16-bit codes of the level statistics of each hour and minute of a day."""
-    return f"{PREFIX}:levels:statistics:{place}:{day}"
+    """Return the key of a string: 16-bit codes of the level statistics of each hour, then minute, of a day."""
+    return f"{PREFIX}:levels:day:{place}:{day}"
+
+
+def level_changes(place: str) -> str:
+    """Return the key of a sorted set: hours with levels of seconds that the statistics lack, by their number."""
+    return f"{PREFIX}:levels:changed:{place}"
 
 
 def level_calibrations(place: str) -> str:

@@ -12,13 +12,12 @@ import numpy.typing as npt
 from hub.domain.level_rows import HOUR_S
 from hub.store import keys
 from hub.store.client import raises_unavailable
+from hub.store.level_index import LevelIndex
 from hub.store.rows import Rows
 from shared.level_bands import BANDS, ROW_BYTES, BandRows, band_levels
 from shared.level_series import LevelSeries
 
 _HOUR_BYTES: Final = HOUR_S * ROW_BYTES
-_AT_ONCE: Final = 32
-"""Hours that are removed in one round trip."""
 
 
 def write_bands(pipe: Any, series: LevelSeries) -> None:  # noqa: ANN401 - the client is untyped
@@ -48,6 +47,7 @@ class BandStore:
     def __init__(self, client: Any, rows: Rows) -> None:  # noqa: ANN401 - the client is untyped
         self._redis = client
         self._rows = rows
+        self._hours = LevelIndex(client, rows, keys.BAND_HOURS)
 
     @raises_unavailable
     def series(self, place: str, start_s: int, end_s: int) -> npt.NDArray[np.float64]:
@@ -76,21 +76,24 @@ class BandStore:
     def expire(self, before_s: int) -> int:
         """Remove the bands of hours that ended before a time; return the number of removed hours.
 
+        What cannot be read is left out and counted, and stays until a person removes it.
+
         Args:
             before_s: the time, in seconds since 1970 UTC.
 
         Raises:
             UnavailableError: the store does not answer; the removals before that are final.
         """
-        removed = 0
-        while due := self._redis.zrangebyscore(keys.BAND_HOURS, "-inf", before_s - HOUR_S, start=0, num=_AT_ONCE):
+        left = removed = 0
+        while due := self._hours.due(before_s - HOUR_S, left):
+            hours = [one for one in due if one is not None]
             with self._redis.pipeline(transaction=False) as pipe:
-                for member in due:
-                    place, _, hour = member.decode().rpartition(":")
-                    pipe.delete(keys.level_bands(place, int(hour)))
-                    pipe.zrem(keys.BAND_HOURS, member)
+                for place, hour in hours:
+                    pipe.delete(keys.level_bands(place, hour))
+                    pipe.zrem(keys.BAND_HOURS, f"{place}:{hour}")
                 pipe.execute()
-            removed += len(due)
+            removed += len(hours)
+            left += due.count(None)
         return removed
 
     def _read(self, place: str, hour: int, raw: bytes | None) -> BandRows:

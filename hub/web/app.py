@@ -15,6 +15,7 @@ from hub.metrics.exposition import expose
 from hub.web.allowed_hosts import own_names
 from hub.web.api import (
     alerts,
+    day_levels,
     episodes,
     events,
     export,
@@ -90,8 +91,10 @@ def create_app(parts: WebContext) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     api = APIRouter(prefix="/api/v1", dependencies=[Depends(known_parameters)])
-    of_sensors = (sensors, sensor_commands, levels, level_bands)
-    for resource in (events, episodes, sources, names, alerts, *of_sensors, search, export):
+    for resource in (
+        *(events, episodes, sources, names, alerts, sensors, sensor_commands),
+        *(levels, level_bands, day_levels, search, export),
+    ):
         api.include_router(resource.routes(parts))
     api.include_router(live.routes(feed))
     app.include_router(api)

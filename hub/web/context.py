@@ -19,9 +19,11 @@ from hub.search.retrieval import Retrieval
 from hub.settings import HubSettings
 from hub.store.accounts_file import AccountsFile
 from hub.store.audit_log import AuditLog
+from hub.store.day_level_queries import DayLevelQueries
 from hub.store.episodes import EpisodeStore
 from hub.store.event_queries import EventQueries
 from hub.store.events import EventStore
+from hub.store.level_statistics import LevelStatistics
 from hub.store.levels import LevelStore
 from hub.store.named_sounds import NamedSounds
 from hub.store.sessions import SessionStore
@@ -107,7 +109,7 @@ class WebContext:
 
     @cached_property
     def levels(self) -> LevelStore:
-        """Return the levels of seconds, minutes and hours."""
+        """Return the levels of seconds."""
         return LevelStore(self.archive.client, self.archive.rows)
 
     @cached_property
@@ -122,6 +124,16 @@ class WebContext:
             SessionStore(client, web.session_hours * 3600),
             AuditLog(client, self.settings.hub.name, timedelta(days=web.audit_days)),
         )
+
+    @cached_property
+    def level_statistics(self) -> LevelStatistics:
+        """Return the statistics of the levels of hours and minutes."""
+        return LevelStatistics(self.archive.client, self.archive.rows)
+
+    @cached_property
+    def day_levels(self) -> DayLevelQueries:
+        """Return the queries for levels of days and nights."""
+        return DayLevelQueries(self.level_statistics, self.places.timezone)
 
     @cached_property
     def catalogue(self) -> EventQueries:

@@ -1,54 +1,69 @@
-"""Geometry of the chart of a day's levels: lines for minutes with levels, and the gaps between them."""
+"""Geometry of charts of levels: lines for periods with levels, and the gaps between them."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from hub.domain.level_rows import STATISTICS, Floats, LevelTable
+from hub.domain.level_rows import Floats
 
 HEIGHT: Final = 200
-DRAWN: Final = ("laeq", "lafmax")
 _GRID_DB: Final = 10
 _LEAST_RANGE_DB: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
 class LevelChart:
-    """The levels of consecutive minutes; one unit of width is a minute.
+    """The levels of consecutive periods; one unit of width is a period.
 
     Attributes:
-        width: number of minutes.
-        lines: points of the polylines of each level in `DRAWN`. A line ends before a gap.
-        gaps: first minute and number of minutes of each gap.
+        width: number of periods.
+        lines: points of the polylines of each level. A line ends before a gap.
+        areas: points of the polygons between two levels, such as L10 and L90.
+        gaps: first period and number of periods of each gap.
         grid: levels in dB with their heights in the chart.
-        missing: number of minutes without levels.
+        missing: number of periods without levels.
     """
 
     width: int
     lines: dict[str, list[str]]
+    areas: list[str]
     gaps: list[tuple[int, int]]
     grid: list[tuple[int, float]]
     missing: int
 
 
-def level_chart(table: LevelTable, past: int) -> LevelChart:
-    """Return the chart of a table of minutes.
+def level_chart(levels: Mapping[str, Floats], past: int, area: tuple[str, str] | None = None) -> LevelChart:
+    """Return the chart of the levels of consecutive periods.
 
     Args:
-        table: levels of minutes, as `LevelStore.statistics` returns them.
-        past: number of minutes that are over; later ones are no gap.
+        levels: float64 [periods] of each level in dB, NaN where there is none. A period without any is a gap.
+        past: number of periods that are over; later ones are no gap.
+        area: upper and lower level that are drawn as an area instead of lines.
     """
-    levels = {name: table.levels[:, STATISTICS.index(name)] for name in DRAWN}
-    present = ~np.isnan(levels["laeq"])
-    low, high = _range(np.concatenate([level[present] for level in levels.values()]))
+    known = {name: np.isfinite(level) for name, level in levels.items()}
+    present = np.logical_or.reduce(list(known.values()))
+    low, high = _range(np.concatenate([levels[name][known[name]] for name in levels]))
     heights = {name: HEIGHT * (high - level) / (high - low) for name, level in levels.items()}
-    runs, gaps = _runs(present), _runs(~present[:past])
+    gaps = _runs(~present[:past])
+    areas = []
+    if area is not None:
+        upper, lower = area
+        areas = [
+            f"{_points(heights[upper], first, end)} {_points(heights[lower], first, end, backward=True)}"
+            for first, end in _runs(known[upper] & known[lower])
+        ]
     return LevelChart(
         width=len(present),
-        lines={name: [_points(height, first, end) for first, end in runs] for name, height in heights.items()},
+        lines={
+            name: [_points(heights[name], first, end) for first, end in _runs(known[name])]
+            for name in levels
+            if name not in (area or ())
+        },
+        areas=areas,
         gaps=[(first, end - first) for first, end in gaps],
         grid=[(level, HEIGHT * (high - level) / (high - low)) for level in range(low, high + 1, _GRID_DB)],
         missing=sum(end - first for first, end in gaps),
@@ -69,8 +84,10 @@ def _runs(flags: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
     return [(int(first), int(end)) for first, end in zip(edges[::2], edges[1::2], strict=True)]
 
 
-def _points(heights: Floats, first: int, end: int) -> str:
-    """Return a line through the middles of minutes; that of a single minute is as wide as the minute."""
+def _points(heights: Floats, first: int, end: int, *, backward: bool = False) -> str:
+    """Return a line through the middles of periods; that of a single period is as wide as the period."""
     if end - first == 1:
-        return f"{first},{heights[first]:.1f} {end},{heights[first]:.1f}"
-    return " ".join(f"{minute + 0.5},{heights[minute]:.1f}" for minute in range(first, end))
+        points = [f"{at},{heights[first]:.1f}" for at in (first, end)]
+    else:
+        points = [f"{at + 0.5},{heights[at]:.1f}" for at in range(first, end)]
+    return " ".join(reversed(points) if backward else points)

@@ -12,7 +12,8 @@ from pydantic import BaseModel
 
 from hub.domain.level_rows import STATISTICS, LevelTable
 from hub.store.level_offsets import LevelOffsets
-from hub.store.levels import PERIOD_S, AppliedCalibration, Resolution
+from hub.store.level_statistics import PERIOD_S, Resolution
+from hub.store.levels import AppliedCalibration
 from hub.web.api.params import PLACE, Since, Time, Until, errors
 from hub.web.context import WebContext
 from hub.web.export import MEDIA_TYPES, Row, csv_lines
@@ -55,7 +56,8 @@ class LevelTableView(BaseModel):
     """Levels of consecutive periods; null where there is no level, which is never replaced by other values.
 
     `start` is the begin of the first period, `period_s` the length of each. `seconds` is how many seconds of a period
-    have levels. `l10` and `l90` of minutes and hours are exceeded by the LAeq of 10 % and 90 % of their seconds.
+    have levels. `l10`, `l50` and `l90` of minutes and hours are exceeded by the LAeq of 10, 50 and 90 % of their
+    seconds; they are null in an hour of which a part came later than its seconds are kept.
     `left_out` periods are in dBFS, before the first calibration, and null in this answer, which is in dB. `next` is
     the `since` of the rest of the interval, null if there is none.
     """
@@ -69,6 +71,7 @@ class LevelTableView(BaseModel):
     lafmax: list[float | None]
     lceq: list[float | None]
     l10: list[float | None] | None = None
+    l50: list[float | None] | None = None
     l90: list[float | None] | None = None
     seconds: list[int]
     left_out: int
@@ -100,7 +103,7 @@ def routes(parts: WebContext) -> APIRouter:
         if resolution == "second":
             table = parts.levels.series(place, start_s, end_s)
         else:
-            table = parts.levels.statistics(place, start_s, end_s, resolution)
+            table = parts.level_statistics.table(place, start_s, end_s, resolution)
         if preferred(request.headers.get("accept", ""), ("application/json", CSV)).startswith(CSV):
             columns = ("at", "unit", *_columns(table), "seconds")
             rows = _rows(table, start_s, PERIOD_S[resolution])

@@ -1,6 +1,6 @@
 """Render pages: templates, formats of times and numbers, and the frame that all pages share."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -44,6 +44,7 @@ _SECTIONS: Final[tuple[tuple[str, str, Role], ...]] = (
     ("/names", "Names", "viewer"),
     ("/map", "Map", "viewer"),
     ("/search", "Search", "viewer"),
+    ("/levels", "Levels", "viewer"),
     ("/sensors", "Sensors", "viewer"),
     ("/settings", "Settings", "operator"),
     ("/audit", "Audit", "admin"),
@@ -86,6 +87,10 @@ class PageRenderer:
         )
         self._templates.tests.update(regular=is_regular)
         self._templates.globals.update(CATEGORIES=CATEGORIES, sections=_SECTIONS, moment=from_ms)
+
+    def add_filters(self, **filters: Callable[..., Any]) -> None:
+        """Add filters that the templates of some pages use."""
+        self._templates.filters.update(filters)
 
     def page(self, request: Request, template: str, **values: Any) -> HTMLResponse:  # noqa: ANN401
         """Render a template as a response.

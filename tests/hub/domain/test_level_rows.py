@@ -31,14 +31,14 @@ def hour(tenths: dict[int, tuple[int, int, int]], unit: LevelUnit = "dB") -> Cod
 
 
 def naive(levels: list[tuple[int, int, int]]) -> list[float]:
-    """LAeq, LAFmax, LCeq, L10 and L90, in dB, of seconds in 0.1 dB."""
+    """LAeq, LAFmax, LCeq, L10, L50 and L90, in dB, of seconds in 0.1 dB."""
 
     def mean(column: int) -> float:
         return 10.0 * math.log10(sum(10.0 ** (one[column] / 100.0) for one in levels) / len(levels))
 
     laeq = [one[0] / 10.0 for one in levels]
-    l10, l90 = float(np.quantile(laeq, 0.9)), float(np.quantile(laeq, 0.1))
-    return [mean(0), max(one[1] for one in levels) / 10.0, mean(2), l10, l90]
+    percentiles = [float(np.quantile(laeq, share)) for share in (0.9, 0.5, 0.1)]
+    return [mean(0), max(one[1] for one in levels) / 10.0, mean(2), *percentiles]
 
 
 tenths = st.integers(-2_500, 2_500)
@@ -52,7 +52,7 @@ def test_statistics_are_those_of_a_naive_computation(
     levels: dict[int, tuple[int, int, int]], unit: LevelUnit
 ) -> None:
     codes = summarised(hour(levels, unit))
-    assert codes.shape == (61, 6)
+    assert codes.shape == (61, 7)
     table = table_of_statistics(codes)
     for row in range(61):
         own = [one for second, one in levels.items() if row in {0, 1 + second // 60}]
@@ -94,7 +94,7 @@ def test_levels_in_db_and_in_dbfs_are_not_mixed() -> None:
     assert seconds.levels[1].tolist() == [60.0, 70.0, 65.0]
     minute = table_of_statistics(summarised(both)[1:2])
     assert (minute.unit, minute.seconds.tolist()) == ("dB", [1])
-    assert minute.levels[0].tolist() == [60.0, 70.0, 65.0, 60.0, 60.0]
+    assert minute.levels[0].tolist() == [60.0, 70.0, 65.0, 60.0, 60.0, 60.0]
 
 
 def test_of_two_statistics_of_a_minute_the_one_with_more_seconds_stays() -> None:
@@ -103,3 +103,27 @@ def test_of_two_statistics_of_a_minute_the_one_with_more_seconds_stays() -> None
     for table in (table_of_statistics(merged(few, more)), table_of_statistics(merged(more, few))):
         assert table.seconds[:4].tolist() == [45, 40, 5, 0]
         assert table.levels[1, 0] == 60.0
+
+
+def test_of_equally_many_seconds_the_later_ones_stay() -> None:
+    old, new = (summarised(hour({0: (level,) * 3})) for level in (500, 600))
+    assert table_of_statistics(merged(old, new)).levels[:2, 0].tolist() == [60.0, 60.0]
+
+
+def test_an_hour_of_two_parts_has_the_levels_of_both_and_no_percentiles() -> None:
+    begin = {second: (600, 700 + second % 7, 650) for second in range(1_800)}
+    end = dict.fromkeys(range(1_800, 2_400), (700, 800, 750))
+    whole = table_of_statistics(summarised(hour(begin | end)))
+    parts = table_of_statistics(merged(summarised(hour(begin)), summarised(hour(end))))
+    assert parts.seconds.tolist() == whole.seconds.tolist()
+    np.testing.assert_allclose(parts.levels[0, :3], whole.levels[0, :3], atol=0.1)
+    assert np.isnan(parts.levels[0, 3:]).all()
+    np.testing.assert_array_equal(parts.levels[1:], whole.levels[1:])
+
+
+def test_statistics_in_db_stay_even_if_those_in_dbfs_have_more_seconds() -> None:
+    before = summarised(hour(dict.fromkeys(range(60), (-400, -400, -400)), "dBFS"))
+    after = summarised(hour(dict.fromkeys(range(10), (600, 600, 600))))
+    for codes in (merged(before, after), merged(after, before)):
+        table = table_of_statistics(codes)
+        assert (table.unit, table.seconds[:2].tolist(), table.left_out) == ("dB", [10, 10], 0)

@@ -58,6 +58,18 @@ def test_old_bands_are_removed_and_a_damaged_row_is_left_out(archive: EventStore
     assert archive.client.keys("*bands*") == []
 
 
+def test_damaged_names_and_a_damaged_index_of_bands_are_passed_over_and_counted(archive: EventStore) -> None:
+    bands = BandStore(archive.client, archive.rows)
+    LevelStore(archive.client, archive.rows).add_many([series(30.0)], NOON)
+    archive.client.zadd(keys.BAND_HOURS, {b"\xff": 0, "demo/street-1:odd": 1})
+    assert [bands.expire(NOON_S + DAY_S) for _ in range(2)] == [1, 0]
+    assert archive.rows.left_out == {"level index": 2}
+    archive.client.delete(keys.BAND_HOURS)
+    archive.client.sadd(keys.BAND_HOURS, "something else")
+    assert bands.expire(NOON_S + DAY_S) == 0
+    assert archive.rows.left_out == {"level index": 3}
+
+
 def test_bands_of_a_day_take_less_than_four_megabytes(archive: EventStore) -> None:
     minutes = [series(*[30.0] * 60, later_s=60 * minute) for minute in range(60)]
     LevelStore(archive.client, archive.rows).add_many(minutes, NOON)

@@ -90,7 +90,7 @@ def test_the_same_as_csv(client: TestClient) -> None:
         "at": SINCE,
         "unit": "dB",
         "seconds": "2",
-        **dict.fromkeys(("laeq", "lafmax", "lceq", "l10", "l90"), "60.0"),
+        **dict.fromkeys(("laeq", "lafmax", "lceq", "l10", "l50", "l90"), "60.0"),
     }
 
 
@@ -136,10 +136,10 @@ def test_the_page_of_a_day_hatches_gaps_and_draws_no_line_across_them(client: Te
     day = f"{NOON:%Y-%m-%d}"
     page = client.get(f"/levels/{PLACE}", params={"day": day})
     assert page.status_code == 200, page.text
-    assert "LAeq and LAFmax of each minute in dB; 1438 minutes without levels are hatched" in page.text
+    assert "of each minute in dB; 1438 minutes without levels are hatched" in page.text
     assert page.text.count('<polyline class="laeq"') == page.text.count('<polyline class="lafmax"') == 1
     assert page.text.count('class="gap"') == 2
-    assert "2 minutes are in dBFS" in page.text
+    assert "2 minutes in dBFS, before the first calibration, are not drawn" in page.text
     assert "clock was 2.0 h ahead: the hub corrected" in page.text.replace("&#39;", "'")
     assert f"since={day}T00:00:00Z&amp;until=" in page.text
 

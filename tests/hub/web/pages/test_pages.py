@@ -1,13 +1,15 @@
 """What an inspector sees and does, in a real browser, at a desk and on a phone, by day and by night."""
 
 import os
+import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Position, expect
 
 from shared.synthetic_features import splice_clips
 from shared.synthetic_scene import SoundCast, mix_scene
@@ -237,3 +239,19 @@ def test_times_are_the_citys(page: Page, event: dict[str, Any]) -> None:
     written = page.locator("main time").first.get_attribute("datetime")
     assert written is not None
     assert written.endswith(("+01:00", "+02:00"))
+
+
+def test_a_chart_states_the_levels_under_the_pointer_and_opens_the_hour(page: Page) -> None:
+    yesterday = datetime.now(UTC).date() - timedelta(days=1)
+    page.goto(f"/levels/harbour/quay?day={yesterday}")
+    chart = page.locator("figure .over")
+    box = chart.bounding_box()
+    assert box is not None
+    middle: Position = {"x": box["width"] * 11.5 / 24, "y": box["height"] / 2}
+    chart.hover(position=middle)
+    expect(page.locator(".readout")).to_have_text(re.compile(r"^11:(29|30): no levels$"))
+    chart.hover(position={"x": box["width"] * 20.5 / 24, "y": 9})
+    expect(page.locator(".readout")).to_have_text(re.compile(r"^20:(29|30): LAeq \d\d\.\d, .* dB, 60 s valid$"))
+    chart.click(position=middle)
+    expect(page).to_have_url(re.compile(r"span=hour&day=.*&hour=11$"))
+    expect(page.get_by_role("link", name="Hour", exact=True)).to_have_attribute("aria-current", "true")
