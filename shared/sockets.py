@@ -46,6 +46,9 @@ def listeners(host: str, port: int) -> list[socket.socket]:
             both = family == socket.AF_INET6 and address == "::" and socket.has_dualstack_ipv6()
             where = (str(address), same_port)
             opened.append(socket.create_server(where, family=family, dualstack_ipv6=both))
+            # Connections inherit it. asyncio sets it only for sockets whose protocol number is that of TCP, not 0:
+            # without it the second part of an answer waits 40 ms for the acknowledgement of the first.
+            opened[-1].setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except OSError:
         for listener in opened:
             with suppress(OSError):

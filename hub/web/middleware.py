@@ -39,9 +39,9 @@ _OTHER_HOST: Final = Refusal(
     " web.public_url",
 )
 _OTHER_SITE: Final = Refusal("origin", 403, f"send the header {HEADER}, or use the hub's own page")
-_OUTSIDE: Final = Refusal("path", 400, "the path has `..`, a backslash or a zero byte")
+_OUTSIDE: Final = Refusal("path", 404, "no path of this hub has `..`")
 _ON_PAGES: Final = frozenset({"role", "route"})
-_OUTWARD: Final = re.compile(r"(^|/)\.\.(/|$)|\\|\0")
+_OUTWARD: Final = re.compile(r"(^|[/\\])\.\.([/\\]|$)")
 _TOO_LARGE: Final = f"the request is larger than {UPLOAD_CAP_BYTES // 2**20} MB"
 Answer = Callable[[Request, int, str, Mapping[str, str]], Response]
 HEADERS: Final = {

@@ -50,3 +50,11 @@ def test_what_cannot_be_listened_on_is_reported_as_that(host: str) -> None:
 def test_brackets_belong_to_addresses_in_urls() -> None:
     assert [plain_host(host) for host in ("[::1]", "::1", "hub")] == ["::1", "::1", "hub"]
     assert [in_url(host) for host in ("::1", "127.0.0.1", "hub")] == ["[::1]", "127.0.0.1", "hub"]
+
+
+def test_accepted_connections_send_at_once() -> None:
+    (listener,) = listeners("127.0.0.1", 0)
+    with listener, socket.create_connection(listener.getsockname()):
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
