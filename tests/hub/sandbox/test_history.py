@@ -8,14 +8,13 @@ import numpy as np
 import pytest
 import redis
 
-from hub.alerting.recurrence import RecurrenceService
-from hub.domain.sensor_map import SensorMap
+from hub.app.factory import build_recurrence, build_sensor_map
 from hub.runtime.embedded_servers import Servers
 from hub.sandbox.history import HistoryWriter
 from hub.sandbox.neighbourhood import HistoryClip, neighbourhood
 from hub.settings import HubSettings
-from hub.store.episodes import EpisodeStore
 from hub.store.events import EventStore
+from hub.store.stores import Stores
 from shared.audio import decode_flac
 from shared.synthetic_scene import SoundCast
 
@@ -76,7 +75,8 @@ def test_what_recurs_has_alerts_and_a_next_window(written: Written) -> None:
     _, archive, _, _ = written
     voices = [alert for alert in archive.alerts.newest(limit=500) if alert.categories[0] == "human-voice"]
     assert any(alert.severity == "recurring" for alert in voices)
-    patterns = RecurrenceService(EpisodeStore(archive), SensorMap({}, 200.0, ZoneInfo("UTC")), 90.0)
+    settings = HubSettings()
+    patterns = build_recurrence(settings, Stores.of(archive), build_sensor_map(settings.sites))
     pattern = patterns.pattern(PLACES[0], "human-voice", UNTIL)
     assert pattern.days >= DAYS - 1
     assert pattern.next is not None

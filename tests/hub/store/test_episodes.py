@@ -12,19 +12,21 @@ import numpy as np
 import pytest
 
 from hub.alerting.detector import AlertDetector
-from hub.alerting.enrichment import AlertEnricher, EnrichmentRule
-from hub.alerting.feedback import FeedbackService
-from hub.alerting.recurrence import RecurrenceService
-from hub.alerting.threshold_tuner import ThresholdTuner, TuningRule
+from hub.alerting.enrichment import AlertEnricher
+from hub.alerting.threshold_tuner import ThresholdTuner
+from hub.app.event_factory import build_enricher
+from hub.app.factory import build_feedback, build_recurrence, build_threshold_tuner
 from hub.domain.alert_rule import AlertRule, SearchResult
 from hub.domain.alert_state import AlertState
 from hub.domain.match import Match
 from hub.domain.presence_matrix import BOTH
 from hub.domain.records import StoredEvent, to_ms
 from hub.domain.sensor_map import SensorMap
+from hub.settings import AlertsSettings, HubSettings
 from hub.store.episode_batch import EpisodeBatch
 from hub.store.episodes import EpisodeStore
 from hub.store.events import EventStore
+from hub.store.stores import Stores
 from shared.errors import InvalidError
 from shared.events import EventId, Levels
 from shared.feature_space import VGGISH
@@ -67,10 +69,14 @@ def episode_store(archive: EventStore) -> EpisodeStore:
 
 
 @pytest.fixture
-def tuner(archive: EventStore, episode_store: EpisodeStore) -> ThresholdTuner:
-    return ThresholdTuner(
-        archive, episode_store, TuningRule(max_false_alerts_per_day=1.0, start=0.5, history_days=30)
-    )
+def tuner(archive: EventStore) -> ThresholdTuner:
+    alerts = AlertsSettings(max_false_alerts_per_day=1.0, default_threshold=0.5)
+    return build_threshold_tuner(alerts, Stores.of(archive))
+
+
+def alert_enricher(archive: EventStore) -> AlertEnricher:
+    settings, stores = HubSettings(), Stores.of(archive)
+    return build_enricher(settings, stores, PLACES, build_recurrence(settings, stores, PLACES))
 
 
 def conclude(
@@ -132,9 +138,7 @@ def test_a_nearby_sensor_raises_no_second_alert_but_is_linked(
     assert first is not None
     assert second is None
     assert third is not None
-    patterns = RecurrenceService(episode_store, PLACES, 30)
-    enricher = AlertEnricher(episode_store, patterns, PLACES, EnrichmentRule(AlertRule().gap_ms, 10.0))
-    reported = enricher.enrich([first])[0]
+    reported = alert_enricher(archive).enrich([first])[0]
     assert [name.rpartition(".")[0] for name in reported.linked] == ["demo.s2.boot.0"]
     assert reported.recurrence is not None
     assert (reported.recurrence.episodes, reported.recurrence.other_places) == (1, ["demo/s9"])
@@ -156,9 +160,7 @@ def test_an_alert_in_a_rhythm_recurs_and_is_urgent_far_above_ambient(
     reported = [alert for alert in alerts if alert is not None]
     assert [alert.severity for alert in reported][-4:] == ["recurring"] * 4
     assert reported[0].severity == "notice"
-    enricher = AlertEnricher(
-        episode_store, RecurrenceService(episode_store, PLACES, 30), PLACES, EnrichmentRule(AlertRule().gap_ms, 10.0)
-    )
+    enricher = alert_enricher(archive)
     last = enricher.enrich([reported[-1]])[0]
     assert last.recurrence is not None
     assert (last.recurrence.days, last.recurrence.regularity) == (12, "daily around 07:00")
@@ -299,7 +301,7 @@ def alerted(archive: EventStore, episode_store: EpisodeStore) -> AlertMessage:
 def test_a_verdict_moves_the_threshold_at_once(
     archive: EventStore, episode_store: EpisodeStore, tuner: ThresholdTuner, alerted: AlertMessage
 ) -> None:
-    feedback = FeedbackService(archive, episode_store, tuner)
+    feedback = build_feedback(Stores.of(archive), tuner)
     before = tuner.tune("demo")["dog"]
     given = feedback.submit(alert=alerted, match="demo.s9.boot.0", verdict="different", by="inspector", now=MONDAY)
     after = episode_store.thresholds.of("demo")["dog"]
@@ -329,14 +331,14 @@ def test_ignore_at_one_place_hushes_no_other(
 ) -> None:
     (alerted,) = conclude(archive, episode_store, [event(0, MONDAY)])
     assert alerted is not None
-    FeedbackService(archive, episode_store, tuner).submit(alert=alerted, match=None, verdict="ignore", now=MONDAY)
+    build_feedback(Stores.of(archive), tuner).submit(alert=alerted, match=None, verdict="ignore", now=MONDAY)
     assert conclude(archive, episode_store, [event(1, MONDAY + timedelta(days=2), "s2")])[0] is not None
 
 
 def test_ignore_hushes_a_category_at_a_place_for_a_week(
     archive: EventStore, episode_store: EpisodeStore, tuner: ThresholdTuner, alerted: AlertMessage
 ) -> None:
-    FeedbackService(archive, episode_store, tuner).submit(alert=alerted, match=None, verdict="ignore", now=MONDAY)
+    build_feedback(Stores.of(archive), tuner).submit(alert=alerted, match=None, verdict="ignore", now=MONDAY)
     for day, expected in ((2, False), (6, False), (8, True)):
         at = alerted.captured_at + timedelta(days=day)
         (alert,) = conclude(archive, episode_store, [event(1_000 + day, at)], 0.99)
@@ -344,9 +346,9 @@ def test_ignore_hushes_a_category_at_a_place_for_a_week(
 
 
 def test_feedback_on_what_is_not_there_is_refused(
-    archive: EventStore, episode_store: EpisodeStore, tuner: ThresholdTuner, alerted: AlertMessage
+    archive: EventStore, tuner: ThresholdTuner, alerted: AlertMessage
 ) -> None:
-    feedback = FeedbackService(archive, episode_store, tuner)
+    feedback = build_feedback(Stores.of(archive), tuner)
     with pytest.raises(InvalidError, match="no match"):
         feedback.submit(alert=alerted, match="unknown.b.0", verdict="same")
     with pytest.raises(InvalidError, match="unknown categories"):
