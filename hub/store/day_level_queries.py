@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
-from hub.domain.day_levels import DayLevels, PeriodLevel, bounds, day_levels, in_whole_hours
+from hub.domain.day_levels import DayLevels, PeriodLevel, bounds, day_levels, in_whole_hours, mean_level
+from hub.domain.level_rows import LevelTable
 from hub.store.level_statistics import PERIOD_S, LevelStatistics, Resolution
 from shared.events import LevelUnit
 
@@ -53,14 +54,10 @@ class DayLevelQueries:
         Raises:
             UnavailableError: the store does not answer.
         """
-        wanted = [first + timedelta(days=number) for number in range((last - first).days + 1)]
+        wanted = _dates(first, last)
         if not wanted:
             return {place: PlaceDays("dBFS", []) for place in places}
-        resolution: Resolution = "hour" if all(in_whole_hours(day, self.zone) for day in wanted) else "minute"
-        period_s = PERIOD_S[resolution]
-        start_s = bounds(first, self.zone)[0] // period_s * period_s
-        end_s = -(-bounds(last, self.zone)[-1] // period_s) * period_s
-        tables = self._statistics.tables(places, start_s, end_s, resolution)
+        tables, start_s, period_s = self._tables(places, wanted)
         return {
             place: PlaceDays(table.unit, [day_levels(day, self.zone, table, start_s, period_s) for day in wanted])
             for place, table in tables.items()
@@ -74,14 +71,31 @@ class DayLevelQueries:
         Raises:
             UnavailableError: the store does not answer.
         """
+        wanted = _dates(first, last)
+        if not wanted:
+            return []
+        tables, start_s, period_s = self._tables(places, wanted)
+        spans = [(day, *bounds(day, self.zone)[2:]) for day in wanted]
         nights = [
-            Night(place, day.day, day.lnight, found.unit)
-            for place, found in self.days(places, first, last).items()
-            for day in found.days
-            if day.lnight.complete
+            Night(place, day, level, table.unit)
+            for place, table in tables.items()
+            for day, begin_s, end_s in spans
+            if (level := mean_level(table, start_s, period_s, begin_s, end_s)).complete
         ]
         nights.sort(key=_loudness, reverse=True)
         return nights[:limit]
+
+    def _tables(self, places: Sequence[str], days: Sequence[date]) -> tuple[dict[str, LevelTable], int, int]:
+        """Return the statistics of consecutive days by place, the begin of the first and the length of each, in s."""
+        resolution: Resolution = "hour" if all(in_whole_hours(day, self.zone) for day in days) else "minute"
+        period_s = PERIOD_S[resolution]
+        start_s = bounds(days[0], self.zone)[0] // period_s * period_s
+        end_s = -(-bounds(days[-1], self.zone)[-1] // period_s) * period_s
+        return self._statistics.tables(places, start_s, end_s, resolution), start_s, period_s
+
+
+def _dates(first: date, last: date) -> list[date]:
+    return [first + timedelta(days=number) for number in range((last - first).days + 1)]
 
 
 def _loudness(night: Night) -> tuple[bool, float]:
