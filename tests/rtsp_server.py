@@ -28,20 +28,19 @@ class RtspServer:
         sound: mono, float32 [samples], full scale = 1.0.
         rate_hz: its sample rate in Hz.
         silent: keep the connection after the sound, without sending more, until the client ends it.
-        port: port to listen on; 0 takes a free one.
     """
 
-    def __init__(self, sound: Waveform, rate_hz: int, *, silent: bool = False, port: int = 0) -> None:
+    def __init__(self, sound: Waveform, rate_hz: int, *, silent: bool = False) -> None:
         self._samples = np.round(sound * 32_767.0).astype(">i2")
         self._rate_hz = rate_hz
-        self._silent = silent
+        self.silent = silent
         outer = self
 
         class _Handler(socketserver.StreamRequestHandler):
             def handle(self) -> None:
                 outer.answer(self)
 
-        self._server = _Server(("127.0.0.1", port), _Handler)
+        self._server = _Server(("127.0.0.1", 0), _Handler)
         self.port = int(self._server.server_address[1])
         self.clients = 0
 
@@ -98,7 +97,7 @@ class RtspServer:
             part = self._samples[number : number + PACKET].tobytes()
             packet = struct.pack(">BBHII", 0x80, 96, number // PACKET & 0xFFFF, number, 7) + part
             connection.wfile.write(struct.pack(">cBH", b"$", 0, len(packet)) + packet)
-        while self._silent and connection.rfile.read(1):
+        while self.silent and connection.rfile.read(1):
             pass
 
 

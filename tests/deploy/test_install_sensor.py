@@ -195,8 +195,9 @@ def test_wrong_arguments_are_named(arguments: list[str], fault: str) -> None:
 
 def test_without_root_the_error_names_sudo(tmp_path: Path) -> None:
     script = shutil.copy(SCRIPT, tmp_path)
-    for folder in (tmp_path, *tmp_path.parents[:2]):
+    for folder in tmp_path.parents[:-2]:
         folder.chmod(folder.stat().st_mode | 0o111)
+    tmp_path.chmod(0o755)
     user = 65_534 if os.getuid() == 0 else None
     ran = subprocess.run(["bash", script], capture_output=True, text=True, check=False, user=user)
     assert (ran.returncode, "run it again with sudo" in ran.stderr) == (1, True)

@@ -365,9 +365,9 @@ def test_only_hubs_send_commands_and_each_sensor_reads_its_own(
             listener.link.subscribe(topics)
         hub.link.subscribe(ALL_COMMAND_REPLIES)
         eventually(lambda: hub.publish_code(to_one) == 0, 10, "the sensor has subscribed")
-        assert to_one in one.received()
+        eventually(lambda: to_one in one.received(), 10, "the sensor received it")
         eventually(lambda: one.publish_code(from_one) == 0, 10, "the hub has subscribed")
-        assert from_one in hub.received()
+        eventually(lambda: from_one in hub.received(), 10, "the hub received it")
         assert two.received() == listener.received() == []
         assert [two.publish_code(topic) for topic in (to_one, from_one)] == [NOT_AUTHORISED] * 2
         assert [listener.publish_code(topic) for topic in (to_one, from_one)] == [NOT_AUTHORISED] * 2

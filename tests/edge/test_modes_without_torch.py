@@ -32,13 +32,15 @@ from edge.extractor import open_extractor
 from edge.settings import EdgeSettings
 from edge.sources import open_source
 from edge.spool import Spool
+from edge.spool_writer import Destination
 from shared.settings import load_settings
 spooled = {}
 for number, (mode, overrides) in enumerate(json.loads(sys.argv[1]).items()):
     finite = ["source.max_clips=1", "source.rate_hz=16000", "source.speed=1e5"]
     settings = load_settings(EdgeSettings, None, [*finite, *overrides])
     spool = Spool(Path(f"{number}.db"), 10**8)
-    Capture(settings, open_source(settings), spool, "b", print, open_extractor(settings)).run(threading.Event())
+    destination = Destination(spool, print)
+    Capture(settings, open_source(settings), destination, "b", open_extractor(settings)).run(threading.Event())
     spooled[mode] = spool.pending()
     spool.close()
 for module in pkgutil.walk_packages(edge.__path__, "edge."):
