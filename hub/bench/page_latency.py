@@ -34,6 +34,7 @@ from hub.store import keys
 from hub.store.episodes import EpisodeStore
 from hub.store.events import EventStore
 from hub.web.level_spans import SPANS
+from shared.errors import InvalidError
 from shared.events import EventId, Levels
 from shared.feature_space import EARWITNESS_SMALL
 from shared.taxonomy import CATEGORIES, COUNT
@@ -78,6 +79,7 @@ def page_figures(
 
     Raises:
         UnavailableError: `mosquitto` or `redis-server` is not installed, or a program does not start.
+        InvalidError: there are too few events to raise an alert.
     """
     with tempfile.TemporaryDirectory(prefix="earwitness-") as name, contextlib.ExitStack() as stack:
         folder = Path(name)
@@ -85,6 +87,8 @@ def page_figures(
         store = EventStore(url)
         stack.callback(store.close)
         _fill(store, events, progress)
+        if store.alerts.count() == 0:
+            raise InvalidError(f"no alert among {events} events: ask for more, such as --events 100000")
         fill_levels(
             store,
             site="bench",

@@ -98,3 +98,11 @@ def test_data_that_is_missing_or_of_another_shape_is_refused_in_one_line(tmp_pat
     ran = CliRunner().invoke(app, ["bench", command, "--data", str(tmp_path)])
     assert ran.exit_code == 2
     assert VGGISH.id in ran.output
+
+
+def test_too_few_events_for_an_alert_are_refused_in_one_line() -> None:
+    program("mosquitto")
+    program("redis-server")
+    ran = CliRunner().invoke(app, ["bench", "web", "--events", "1000", "--json"])
+    assert ran.exit_code == 2
+    assert "no alert among 1000 events: ask for more" in ran.output

@@ -13,7 +13,7 @@ from tests.running_hub import Demo
 
 pytestmark = pytest.mark.e2e
 
-EACH = 15
+EACH = 10
 
 
 @pytest.mark.parametrize("mode", list(GenerationMode))
