@@ -136,8 +136,8 @@ def test_a_hub_that_receives_none_of_its_own_heartbeats_is_not_healthy(
         try:
             eventually(lambda: "an ordinary topic" in " ".join(hub.health().reasons), 60, "healthz reports")
             assert not hub.health().ready
-            assert shared_beats("hubs", "hub-1") in broker.filters
-            assert broker.payloads("/intake")[-1] == b"closed"
+            eventually(lambda: shared_beats("hubs", "hub-1") in broker.filters, 20, "heartbeats are asked for")
+            eventually(lambda: broker.payloads("/intake")[-1:] == [b"closed"], 20, "its intake is closed")
         finally:
             hub.stop()
             thread.join(30)
