@@ -24,17 +24,17 @@ class AuditEntry(BaseModel):
     """An entry of the audit log.
 
     `who` is a user, or `token:` and the name of an API token; empty if unknown. `what` names the request, or
-    the refused login. `address` is that of the client.
+    the refused login. `address` is that of the client. A field that an entry lacks is empty.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     at: datetime
-    who: str
-    action: str
-    what: str
-    address: str
-    hub: str
+    who: str = ""
+    action: str = ""
+    what: str = ""
+    address: str = ""
+    hub: str = ""
 
 
 class AuditLog:
@@ -87,7 +87,10 @@ class AuditLog:
             for position, row in rows:
                 before = position.decode()
                 at = datetime.fromtimestamp(int(before.partition("-")[0]) / 1000, UTC)
-                yield before, AuditEntry(at=at, **{name.decode(): value.decode() for name, value in row.items()})
+                fields = {
+                    name.decode(errors="replace"): value.decode(errors="replace") for name, value in row.items()
+                }
+                yield before, AuditEntry.model_validate({**fields, "at": at})
             if len(rows) < _BATCH:
                 return
 

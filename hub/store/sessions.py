@@ -1,9 +1,10 @@
 """Sessions of users on the page: the browser holds a random text, the store its digest until the session ends."""
 
 import hashlib
-import json
 import secrets
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from hub.store import keys
 from hub.store.client import raises_unavailable
@@ -12,8 +13,10 @@ from hub.store.json_rows import encode
 _LONGEST: Final = 128
 
 
-class Session(NamedTuple):
+class Session(BaseModel):
     """A login of a user; `fingerprint` is a digest of the password at that time."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
     user: str
     fingerprint: str
@@ -35,17 +38,17 @@ class SessionStore:
     def open(self, session: Session) -> str:
         """Start a session; return the text that the browser sends from now on."""
         text = secrets.token_urlsafe(32)
-        self._redis.set(_key(text), encode(session._asdict()), px=round(self.duration_s * 1000))
+        self._redis.set(_key(text), encode(session.model_dump()), px=round(self.duration_s * 1000))
         return text
 
     @raises_unavailable
     def get(self, text: str) -> Session | None:
-        """Return the session of a text; None if there is none, or it ended."""
+        """Return the session of a text; None if there is none, it ended, or its row cannot be read."""
         row = self._redis.get(_key(text)) if 0 < len(text) <= _LONGEST else None
-        if row is None:
+        try:
+            return None if row is None else Session.model_validate_json(row)
+        except ValidationError:
             return None
-        fields = json.loads(row)
-        return Session(fields["user"], fields["fingerprint"])
 
     @raises_unavailable
     def close(self, text: str) -> None:

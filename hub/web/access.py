@@ -113,7 +113,7 @@ class AccessControl:
             raise LoginRefusedError
         with self._lock:
             self._attempts.succeeded(address, name)
-        text = self._sessions.open(Session(user.name, fingerprint(user)))
+        text = self._sessions.open(Session(user=user.name, fingerprint=fingerprint(user)))
         self._record(user.name, "login", "page", address)
         return text
 

@@ -17,12 +17,12 @@ DAY = timedelta(days=1)
 
 def test_a_session_ends_by_itself_and_by_logout_and_the_store_holds_no_text_of_it(archive: EventStore) -> None:
     sessions = SessionStore(archive.client, 0.2)
-    text = sessions.open(Session("ines", "f1"))
-    assert sessions.get(text) == Session("ines", "f1")
+    text = sessions.open(Session(user="ines", fingerprint="f1"))
+    assert sessions.get(text) == Session(user="ines", fingerprint="f1")
     assert text.encode() not in b" ".join(archive.client.keys("*"))
     eventually(lambda: sessions.get(text) is None, 5, "the session has ended")
     longer = SessionStore(archive.client, 60)
-    second = longer.open(Session("ines", "f1"))
+    second = longer.open(Session(user="ines", fingerprint="f1"))
     longer.close(second)
     assert longer.get(second) is longer.get("") is longer.get("x" * 10_000) is None
 
@@ -52,3 +52,19 @@ def test_entries_older_than_the_retention_go_when_new_ones_come(archive: EventSt
     entries, _ = AuditLog(archive.client, "hub-1", DAY).entries(limit=1_000)
     assert len(entries) <= 101, "Redis removes whole nodes, of 100 entries"
     assert len(entries[0].what) == 400
+
+
+@pytest.mark.parametrize("row", [b"", b"no JSON", b"[1]", b"7", b'{"v": 1}', b'{"user": 7, "fingerprint": []}'])
+def test_a_session_that_cannot_be_read_is_none(archive: EventStore, row: bytes) -> None:
+    sessions = SessionStore(archive.client, 60)
+    text = sessions.open(Session(user="ines", fingerprint="abc"))
+    (key,) = archive.client.keys(keys.session("*"))
+    archive.client.set(key, row)
+    assert sessions.get(text) is None
+
+
+def test_an_entry_that_lacks_fields_or_has_odd_ones_is_listed(archive: EventStore) -> None:
+    log = AuditLog(archive.client, "hub-1", timedelta(days=1))
+    archive.client.xadd(keys.AUDIT, {"who": b"\xff\xfe", b"\xff": "odd"})
+    ((entry,), more) = log.entries(limit=10)
+    assert (entry.who, entry.action, entry.hub, more) == ("\N{REPLACEMENT CHARACTER}" * 2, "", "", "")
