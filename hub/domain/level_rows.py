@@ -7,6 +7,7 @@
 3. dB and dBFS are never mixed. Where both occur, dB counts, and the seconds in dBFS are left out.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -198,3 +199,9 @@ def _quantile(ordered: Floats, count: npt.NDArray[np.int64], quantile: float) ->
     low, high = ordered[row, below], ordered[row, above]
     with np.errstate(invalid="ignore"):  # rows without a level
         return np.asarray(low + (high - low) * (position - below))
+
+
+def runs(present: npt.NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
+    """Yield the begin and the end of each run of True in bool [n]; the end is the first place after it."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], present, [False]]).astype(np.int8)))
+    yield from zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)

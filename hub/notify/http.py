@@ -15,6 +15,7 @@ from typing import Final
 import httpx
 
 from hub.notify.channels.protocol import RetryAfterError
+from hub.runtime.clock import utc_now
 from shared.errors import InvalidError, UnavailableError
 from shared.messages.codec import JSON_CONTENT_TYPE
 
@@ -46,7 +47,7 @@ class JsonPoster:
         *,
         timeout_s: float,
         ca_file: Path | None = None,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Callable[[], datetime] = utc_now,
     ) -> None:
         try:
             self._url = httpx.URL(url)

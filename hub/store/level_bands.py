@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from hub.domain.level_rows import HOUR_S
+from hub.domain.level_rows import HOUR_S, runs
 from hub.store import keys
 from hub.store.client import raises_unavailable
 from hub.store.level_index import LevelIndex
@@ -31,8 +31,7 @@ def write_bands(pipe: Any, series: LevelSeries) -> None:  # noqa: ANN401 - the c
         row = keys.level_bands(part.place, hour)
         pipe.zadd(keys.BAND_HOURS, {f"{part.place}:{hour}": hour * HOUR_S})
         pipe.setrange(row, _HOUR_BYTES, b"\0")  # first: a string that grows takes up to twice its bytes
-        edges = np.flatnonzero(np.diff(np.concatenate([[0], part.bands[:, 0] > 0, [0]]).astype(np.int8)))
-        for first, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
+        for first, end in runs(part.bands[:, 0] > 0):
             pipe.setrange(row, (part.start_s % HOUR_S + first) * ROW_BYTES, part.bands[first:end].tobytes())
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from hub.domain.level_rows import HOUR_S, Codes, LevelTable, codes_of, packed, table_of_seconds, unpacked
+from hub.domain.level_rows import HOUR_S, Codes, LevelTable, codes_of, packed, runs, table_of_seconds, unpacked
 from hub.domain.records import to_ms
 from hub.store import keys
 from hub.store.client import raises_unavailable
@@ -133,9 +133,7 @@ class LevelStore:
 
 def _runs(series: LevelSeries) -> Iterator[tuple[int, Codes]]:
     """Yield each run of seconds with levels: the place of its first second in the series, and its codes."""
-    present = np.concatenate([[False], series.present, [False]]).astype(np.int8)
-    edges = np.flatnonzero(np.diff(present))
-    for first, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
+    for first, end in runs(series.present):
         yield first, codes_of(series.tenths[first:end], series.unit)
 
 

@@ -23,6 +23,8 @@ from hub.store.day_level_queries import DayLevelQueries
 from hub.store.episodes import EpisodeStore
 from hub.store.event_queries import EventQueries
 from hub.store.events import EventStore
+from hub.store.level_bands import BandStore
+from hub.store.level_offsets import LevelOffsets
 from hub.store.level_statistics import LevelStatistics
 from hub.store.levels import LevelStore
 from hub.store.named_sounds import NamedSounds
@@ -124,6 +126,16 @@ class WebContext:
             SessionStore(client, web.session_hours * 3600),
             AuditLog(client, self.settings.hub.name, timedelta(days=web.audit_days)),
         )
+
+    @cached_property
+    def level_bands(self) -> BandStore:
+        """Return the one-third-octave bands of sensors."""
+        return BandStore(self.archive.client, self.archive.rows)
+
+    @cached_property
+    def level_offsets(self) -> LevelOffsets:
+        """Return the corrections of level series of sensors with wrong clocks."""
+        return LevelOffsets(self.archive.client, self.archive.rows)
 
     @cached_property
     def level_statistics(self) -> LevelStatistics:

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-from hub.domain.level_rows import Floats
+from hub.domain.level_rows import Floats, runs
 
 HEIGHT: Final = 200
 _GRID_DB: Final = 10
@@ -48,18 +47,18 @@ def level_chart(levels: Mapping[str, Floats], past: int, area: tuple[str, str] |
     present = np.logical_or.reduce(list(known.values()))
     low, high = _range(np.concatenate([levels[name][known[name]] for name in levels]))
     heights = {name: HEIGHT * (high - level) / (high - low) for name, level in levels.items()}
-    gaps = _runs(~present[:past])
+    gaps = list(runs(~present[:past]))
     areas = []
     if area is not None:
         upper, lower = area
         areas = [
             f"{_points(heights[upper], first, end)} {_points(heights[lower], first, end, backward=True)}"
-            for first, end in _runs(known[upper] & known[lower])
+            for first, end in runs(known[upper] & known[lower])
         ]
     return LevelChart(
         width=len(present),
         lines={
-            name: [_points(heights[name], first, end) for first, end in _runs(known[name])]
+            name: [_points(heights[name], first, end) for first, end in runs(known[name])]
             for name in levels
             if name not in (area or ())
         },
@@ -76,12 +75,6 @@ def _range(levels: Floats) -> tuple[int, int]:
         return 0, _LEAST_RANGE_DB
     low = _GRID_DB * math.floor(levels.min() / _GRID_DB)
     return low, max(_GRID_DB * math.ceil(levels.max() / _GRID_DB), low + _LEAST_RANGE_DB)
-
-
-def _runs(flags: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Return begin and end of each run of True."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
-    return [(int(first), int(end)) for first, end in zip(edges[::2], edges[1::2], strict=True)]
 
 
 def _points(heights: Floats, first: int, end: int, *, backward: bool = False) -> str:

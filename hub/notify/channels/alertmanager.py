@@ -6,10 +6,11 @@ labels within that time extends it. Source: Alertmanager's API v2, `POST /api/v2
 
 import json
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from hub.notify.rendering import RenderedMessage, alert_categories
+from hub.runtime.clock import utc_now
 from shared.messages.alert import AlertMessage
 
 if TYPE_CHECKING:
@@ -28,9 +29,7 @@ class Alertmanager:
         now: returns the current time, UTC.
     """
 
-    def __init__(
-        self, poster: "JsonPoster", resolve_after_s: float, now: Callable[[], datetime] = lambda: datetime.now(UTC)
-    ) -> None:
+    def __init__(self, poster: "JsonPoster", resolve_after_s: float, now: Callable[[], datetime] = utc_now) -> None:
         self._poster = poster
         self._firing = timedelta(seconds=resolve_after_s)
         self._now = now

@@ -9,10 +9,11 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from hub.notify.rendering import RenderedMessage
+from hub.runtime.clock import utc_now
 from shared.messages.alert import AlertMessage
 
 if TYPE_CHECKING:
@@ -33,9 +34,7 @@ class Webhook:
         now: returns the current time, UTC.
     """
 
-    def __init__(
-        self, poster: "JsonPoster", key: bytes | None, now: Callable[[], datetime] = lambda: datetime.now(UTC)
-    ) -> None:
+    def __init__(self, poster: "JsonPoster", key: bytes | None, now: Callable[[], datetime] = utc_now) -> None:
         self._poster = poster
         self._key = key
         self._now = now

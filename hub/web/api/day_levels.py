@@ -1,23 +1,20 @@
 """API of the levels of days: Lday, Levening, Lnight and Lden, and the loudest nights, as JSON or CSV."""
 
 import re
-from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import StreamingResponse
 from pydantic import AfterValidator, BaseModel, BeforeValidator
 
 from hub.domain.day_levels import STARTS, DayLevels, PeriodLevel
-from hub.web.api.params import NAME, PLACE, errors
+from hub.web.api.level_answers import answers, at_second, csv_answer, wants_csv
+from hub.web.api.params import NAME, PLACE
 from hub.web.context import WebContext
-from hub.web.export import MEDIA_TYPES, Row, csv_lines
+from hub.web.export import Row
 from hub.web.resolve import get_sensor_or_404
-from shared.content_negotiation import preferred
 from shared.events import LevelUnit
 
-CSV: Final = "text/csv"
 MOST_DAYS: Final = 366
 _DEFAULT_DAYS: Final = 31
 _EARLIEST, _LATEST = date(1970, 1, 2), date(2199, 12, 30)
@@ -103,7 +100,7 @@ def routes(parts: WebContext) -> APIRouter:
     router = APIRouter(prefix="/levels", tags=["levels"])
     zone = parts.places.timezone
 
-    @router.get("/days", response_model=DaysView, responses=_answers("the levels of each day, in order"))
+    @router.get("/days", response_model=DaysView, responses=answers("the levels of each day, in order"))
     def level_days(
         request: Request,
         place: Annotated[str, Query(pattern=PLACE, description="`site/sensor`", examples=["demo/street-1"])],
@@ -115,9 +112,9 @@ def routes(parts: WebContext) -> APIRouter:
         begin, end = _span(first, last, datetime.now(zone).date())
         until = min(end, begin + timedelta(days=MOST_DAYS - 1))
         found = parts.day_levels.days([place], begin, until)[place]
-        if _wants_csv(request):
+        if wants_csv(request):
             columns = ("day", "unit", "lden", *(f"{name}{of}" for name in _PERIODS for of in ("", *_OF_PERIOD)))
-            return _csv(columns, ({"unit": found.unit, **_day_row(day)} for day in found.days))
+            return csv_answer(columns, ({"unit": found.unit, **_day_row(day)} for day in found.days))
         return DaysView(
             place=place,
             timezone=str(zone),
@@ -126,7 +123,7 @@ def routes(parts: WebContext) -> APIRouter:
             next=until + timedelta(days=1) if until < end else None,
         )
 
-    @router.get("/nights", response_model=NightsView, responses=_answers("nights, the loudest first"))
+    @router.get("/nights", response_model=NightsView, responses=answers("nights, the loudest first"))
     def level_nights(
         request: Request,
         site: Annotated[str, Query(pattern=NAME, description="site", examples=["demo"])],
@@ -139,13 +136,13 @@ def routes(parts: WebContext) -> APIRouter:
         places = [sensor.place for sensor in parts.archive.sensors.all() if sensor.place.startswith(f"{site}/")]
         since = max(begin, end - timedelta(days=MOST_DAYS - 1))
         nights = parts.day_levels.loudest_nights(places, since, end, limit)
-        if _wants_csv(request):
+        if wants_csv(request):
             columns = ("place", "day", "unit", "lnight", *(f"lnight{of}" for of in _OF_PERIOD))
             rows = (
                 {"place": one.place, "day": str(one.day), "unit": one.unit, **_period_row("lnight", one.level)}
                 for one in nights
             )
-            return _csv(columns, rows)
+            return csv_answer(columns, rows)
         views = [
             NightView(place=one.place, day=one.day, unit=one.unit, lnight=_period_view(one.level)) for one in nights
         ]
@@ -157,21 +154,9 @@ def routes(parts: WebContext) -> APIRouter:
 _OF_PERIOD: Final = ("_lafmax", "_valid_s", "_complete", "_start", "_end")
 
 
-def _answers(what: str) -> dict[int | str, dict[str, Any]]:
-    return {200: {"content": {CSV: {"schema": {"type": "string"}}}, "description": what}, **errors(404, 422, 503)}
-
-
 def _span(first: date | None, last: date | None, today: date) -> tuple[date, date]:
     end = last or today
     return first or nearest_day(end - timedelta(days=_DEFAULT_DAYS - 1)), end
-
-
-def _wants_csv(request: Request) -> bool:
-    return preferred(request.headers.get("accept", ""), ("application/json", CSV)).startswith(CSV)
-
-
-def _csv(columns: tuple[str, ...], rows: Iterator[Row]) -> Response:
-    return StreamingResponse(csv_lines(columns, rows), media_type=MEDIA_TYPES["csv"])
 
 
 def _day_view(day: DayLevels) -> DayLevelsView:
@@ -181,8 +166,8 @@ def _day_view(day: DayLevels) -> DayLevelsView:
 
 def _period_view(one: PeriodLevel) -> PeriodLevelView:
     return PeriodLevelView(
-        start=_time(one.start_s),
-        end=_time(one.end_s),
+        start=at_second(one.start_s),
+        end=at_second(one.end_s),
         level=_rounded(one.level),
         lafmax=_rounded(one.lafmax),
         valid_s=one.valid_s,
@@ -204,7 +189,3 @@ def _period_row(name: str, one: PeriodLevel) -> dict[str, Any]:
 
 def _rounded(level: float | None) -> float | None:
     return None if level is None else round(level, 1)
-
-
-def _time(seconds: int) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)

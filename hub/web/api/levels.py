@@ -2,26 +2,23 @@
 
 import math
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Final
+from datetime import datetime, timedelta
+from typing import Annotated, Final
 
 import numpy as np
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
 from hub.domain.level_rows import STATISTICS, LevelTable
-from hub.store.level_offsets import LevelOffsets
 from hub.store.level_statistics import PERIOD_S, Resolution
 from hub.store.levels import AppliedCalibration
-from hub.web.api.params import PLACE, Since, Time, Until, errors
+from hub.web.api.level_answers import answers, at_second, csv_answer, interval, wants_csv, written
+from hub.web.api.params import PLACE, Since, Until
 from hub.web.context import WebContext
-from hub.web.export import MEDIA_TYPES, Row, csv_lines
+from hub.web.export import Row
 from hub.web.resolve import get_sensor_or_404
-from shared.content_negotiation import preferred
 from shared.events import LevelUnit
 
-CSV: Final = "text/csv"
 MOST_ROWS: Final[dict[Resolution, int]] = {"second": 86_400, "minute": 31 * 1_440, "hour": 366 * 24}
 """A day, a month, a year."""
 _DEFAULT: Final[dict[Resolution, timedelta]] = {
@@ -83,13 +80,8 @@ class LevelTableView(BaseModel):
 def routes(parts: WebContext) -> APIRouter:
     """Return the routes of levels."""
     router = APIRouter(prefix="/levels", tags=["levels"])
-    offsets = LevelOffsets(parts.archive.client, parts.archive.rows)
-    answers: dict[int | str, dict[str, Any]] = {
-        200: {"content": {CSV: {"schema": {"type": "string"}}}, "description": "the levels, in order of time"},
-        **errors(404, 422, 503),
-    }
 
-    @router.get("", response_model=LevelTableView, responses=answers)
+    @router.get("", response_model=LevelTableView, responses=answers("the levels, in order of time"))
     def levels(
         request: Request,
         place: Annotated[str, Query(pattern=PLACE, description="`site/sensor`", examples=["demo/street-1"])],
@@ -99,19 +91,20 @@ def routes(parts: WebContext) -> APIRouter:
     ) -> LevelTableView | Response:
         """Return the levels of each second, minute or hour; CSV if `Accept` prefers `text/csv`, else JSON."""
         get_sensor_or_404(parts.archive, place)
-        start_s, end_s, rest_s = _interval(since, until, resolution)
+        start_s, end_s, rest_s = interval(
+            since, until, PERIOD_S[resolution], _DEFAULT[resolution], MOST_ROWS[resolution]
+        )
         if resolution == "second":
             table = parts.levels.series(place, start_s, end_s)
         else:
             table = parts.level_statistics.table(place, start_s, end_s, resolution)
-        if preferred(request.headers.get("accept", ""), ("application/json", CSV)).startswith(CSV):
-            columns = ("at", "unit", *_columns(table), "seconds")
+        if wants_csv(request):
             rows = _rows(table, start_s, PERIOD_S[resolution])
-            return StreamingResponse(csv_lines(columns, rows), media_type=MEDIA_TYPES["csv"])
+            return csv_answer(("at", "unit", *_columns(table), "seconds"), rows)
         return LevelTableView(
             place=place,
             resolution=resolution,
-            start=_time(start_s),
+            start=at_second(start_s),
             period_s=PERIOD_S[resolution],
             unit=table.unit,
             **_columns(table),
@@ -120,25 +113,14 @@ def routes(parts: WebContext) -> APIRouter:
             calibrations=_calibrations(parts.levels.calibrations(place, end_s), start_s),
             corrections=[
                 TimeCorrectionView(
-                    since=_time(one.since_s), until=_time(one.until_s), offset_s=one.offset_s, boot=one.boot
+                    since=at_second(one.since_s), until=at_second(one.until_s), offset_s=one.offset_s, boot=one.boot
                 )
-                for one in offsets.between(place, start_s, end_s)
+                for one in parts.level_offsets.between(place, start_s, end_s)
             ],
-            next=None if rest_s is None else _time(rest_s),
+            next=None if rest_s is None else at_second(rest_s),
         )
 
     return router
-
-
-def _interval(since: Time | None, until: Time | None, resolution: Resolution) -> tuple[int, int, int | None]:
-    """Return first second and end of the answer, and where the rest of the interval begins."""
-    period_s = PERIOD_S[resolution]
-    end = until or datetime.now(UTC)
-    start = since or max(end - _DEFAULT[resolution], datetime(1970, 1, 1, tzinfo=UTC))
-    start_s = int(start.timestamp()) // period_s * period_s
-    end_s = max(start_s, -(-math.ceil(end.timestamp()) // period_s) * period_s)
-    most_s = start_s + MOST_ROWS[resolution] * period_s
-    return start_s, min(end_s, most_s), most_s if most_s < end_s else None
 
 
 def _columns(table: LevelTable) -> dict[str, list[float | None]]:
@@ -154,7 +136,7 @@ def _columns(table: LevelTable) -> dict[str, list[float | None]]:
 def _rows(table: LevelTable, start_s: int, period_s: int) -> Iterator[Row]:
     columns = _columns(table)
     for number, seconds in enumerate(table.seconds.tolist()):
-        at = _time(start_s + number * period_s).isoformat().replace("+00:00", "Z")
+        at = written(start_s + number * period_s)
         values = {name: column[number] for name, column in columns.items()}
         yield {"at": at, "unit": table.unit, **values, "seconds": seconds}
 
@@ -163,10 +145,6 @@ def _calibrations(applied: list[AppliedCalibration], start_s: int) -> list[Calib
     """Return the calibrations that apply to levels from a time on: the last one before it, and later ones."""
     first = max((number for number, one in enumerate(applied) if one.since_s <= start_s), default=0)
     return [
-        CalibrationView(id=one.id, at=datetime.fromisoformat(one.at), since=_time(one.since_s))
+        CalibrationView(id=one.id, at=datetime.fromisoformat(one.at), since=at_second(one.since_s))
         for one in applied[first:]
     ]
-
-
-def _time(seconds: int) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)

@@ -12,7 +12,6 @@ from markupsafe import Markup
 from hub.domain.clocks import wording
 from hub.domain.level_rows import STATISTICS, LevelTable
 from hub.store.day_level_queries import Night
-from hub.store.level_offsets import LevelOffsets
 from hub.web.level_chart import HEIGHT
 from hub.web.level_spans import PERIODS, SPANS, Span, SpanName, span_of
 from hub.web.level_views import (
@@ -46,7 +45,6 @@ def routes(shell: PageRenderer) -> APIRouter:
     router = APIRouter()
     parts = shell.parts
     zone = parts.places.timezone
-    offsets = LevelOffsets(parts.archive.client, parts.archive.rows)
     shell.add_filters(local_time=local_time)
 
     def nights_of(places: list[str], days: int, limit: int) -> list[Night]:
@@ -110,7 +108,7 @@ def routes(shell: PageRenderer) -> APIRouter:
             year=mean_of(known) if known else None,
             corrections=[
                 (wording(timedelta(seconds=one.offset_s)), "ahead" if one.offset_s > 0 else "behind")
-                for one in offsets.between(found.place, begin_s, end_s)
+                for one in parts.level_offsets.between(found.place, begin_s, end_s)
             ],
             zone=zone,
             **{"days": [], "hours": [], "months": [], **values},
