@@ -177,6 +177,8 @@ class AlertDispatcher:
 
     def _enriched(self, alerts: Sequence[AlertMessage]) -> list[AlertMessage]:
         """Enrich alerts together; each alone if that fails, so that one alert does not change the others."""
+        if not alerts:
+            return []
         try:
             return self._enrichment.enrich(alerts)
         except UnavailableError:

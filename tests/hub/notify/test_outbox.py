@@ -201,6 +201,20 @@ def test_an_alert_that_cannot_be_completed_leaves_the_others_complete(archive: E
     assert severities == ["urgent", "notice", "urgent"]
 
 
+def test_an_alert_that_cannot_be_read_is_not_enriched_and_waits_no_more(archive: EventStore) -> None:
+    raise_alerts(archive, names(1))
+    archive.client.set(keys.alert(names(1)[0]), b"no alert")
+
+    class Failing:
+        def enrich(self, alerts: Sequence[AlertMessage]) -> list[AlertMessage]:
+            raise ValueError(f"{len(alerts)} alerts")
+
+    outbox = Outbox(archive.client, "ops")
+    failing = AlertDispatcher(archive.client, hub="one", addresses=[Route(outbox)], enrichment=Failing())
+    assert [failing.dispatch_batch(), failing.dispatch_batch()] == [1, 0]
+    assert (outbox.count(), archive.client.xlen(keys.ALERTS_PENDING)) == (0, 0)
+
+
 def test_of_two_hubs_that_come_to_the_same_alert_one_hands_it_on(archive: EventStore) -> None:
     raise_alerts(archive, names(1))
     outbox = Outbox(archive.client, "ops")
