@@ -3,7 +3,7 @@
 import re
 import threading
 import time
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +22,7 @@ from shared.sockets import in_url, is_loopback
 
 COOKIE: Final = "earwitness_session"
 _IDENTITY: Final = "earwitness.identity"
+_RECHECK: Final = "earwitness.recheck"
 _BEARER: Final = re.compile(r"bearer +(\S+)", re.IGNORECASE)
 _ADD_USER: Final = "earwitness-hub users add NAME --role admin --config hub.toml"
 
@@ -146,6 +147,17 @@ def identity_of(scope: Mapping[str, Any]) -> Identity | None:
     """Return the client of a request: None if it is unknown, `LOCAL` where pages need no login."""
     found: Identity | None = scope.get(_IDENTITY, LOCAL)
     return found
+
+
+def set_recheck(scope: MutableMapping[str, Any], recheck: Callable[[], Awaitable[bool]]) -> None:
+    """Note how a request that lasts finds out whether its client may still make it."""
+    scope[_RECHECK] = recheck
+
+
+async def is_still_admitted(scope: Mapping[str, Any]) -> bool:
+    """Return whether a request would still be admitted: its session or token may have ended, or its role changed."""
+    recheck: Callable[[], Awaitable[bool]] | None = scope.get(_RECHECK)
+    return recheck is None or await recheck()
 
 
 def who_of(scope: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final, Protocol
 from urllib.parse import quote
 
@@ -18,7 +19,7 @@ from starlette.types import Message, Scope, Send
 
 from hub.domain.accounts import Identity
 from hub.store.audit_log import AuditAction, AuditLog
-from hub.web.access import AccessControl, session_of, set_identity, who_of
+from hub.web.access import AccessControl, session_of, set_identity, set_recheck, who_of
 from hub.web.refusals import Refusal, address_of
 from hub.web.route_roles import PUBLIC, RouteRule, methods_of, rule_of
 from shared.errors import UnavailableError
@@ -86,7 +87,16 @@ class LoginGate:
         if identity is None:
             return self._unknown(scope, headers)
         set_identity(scope, identity)
+        set_recheck(scope, partial(self._is_still_admitted, headers, rule))
         return self._forbidden(scope, identity, rule)
+
+    async def _is_still_admitted(self, headers: Headers, rule: RouteRule | None) -> bool:
+        """Return whether a client may go on. While the store is unavailable, it may."""
+        try:
+            identity = await self._identify(headers)
+        except UnavailableError:
+            return True
+        return identity is not None and rule is not None and (rule.role is None or identity.may(rule.role))
 
     def _forbidden(self, scope: Scope, identity: Identity, rule: RouteRule | None) -> Refusal | None:
         """Return why a known client may not proceed; None if it may."""

@@ -24,6 +24,7 @@ from hub.store.accounts_file import AccountsFile
 from hub.store.audit_log import AuditLog
 from hub.store.client import connect
 from hub.web.access import COOKIE, author_of, require_users, set_identity
+from hub.web.api import stream
 from hub.web.middleware import BODY_CAP_BYTES
 from hub.web.server import Server
 from shared.errors import InvalidError
@@ -181,6 +182,27 @@ def test_a_session_ends_by_logout_and_when_user_or_password_change(site: Site) -
         assert client.get("/alerts").status_code == 401, "a new password ends earlier sessions"
     with site.file.change() as draft:
         draft.accounts = draft.accounts.without_user("otto")
+
+
+@pytest.mark.parametrize("by", ["session", "token"])
+def test_a_live_stream_ends_when_its_session_or_token_ends(
+    site: Site, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    monkeypatch.setattr(stream, "_HEARTBEAT_S", 0.1)
+    headers = bearer(add_token(site.file, "screen", "viewer")) if by == "token" else {}
+    with site.client(headers=headers) as client:
+        if by == "session":
+            login(client)
+        with client.stream("GET", "/api/v1/stream") as answer:
+            lines = answer.iter_lines()
+            assert any(line == ": still here" for line in lines), "a client that may go on is served"
+            if by == "session":
+                with site.client(headers={"Cookie": f"{COOKIE}={client.cookies[COOKIE]}"}) as other:
+                    other.post("/logout")
+            else:
+                with site.file.change() as draft:
+                    draft.accounts = draft.accounts.without_token("screen")
+            assert set(lines) <= {"", ": still here"}, "the stream ends"
 
 
 @pytest.mark.parametrize(
