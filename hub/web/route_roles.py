@@ -76,6 +76,7 @@ ROUTE_RULES: Final[Mapping[str, RouteRule]] = {
     "GET /audit": ADMINISTER,
     # forms of pages
     "POST /alerts/{alert_id}/verdict": JUDGE,
+    "POST /alerts/{alert_id}/verdict/withdraw": JUDGE,
     "POST /sources/{source_id}/join": JUDGE,
     "POST /sources/{source_id}/leave": JUDGE,
     "POST /names": OPERATE,
@@ -120,6 +121,7 @@ ROUTE_RULES: Final[Mapping[str, RouteRule]] = {
     f"GET {_API}/export/feedback.{{form}}": EXPORT,
     # changes by the API
     f"POST {_API}/alerts/{{alert_id}}/feedback": JUDGE,
+    f"POST {_API}/alerts/{{alert_id}}/feedback/withdraw": JUDGE,
     f"POST {_API}/feedback": JUDGE,
     f"POST {_API}/sources/{{source_id}}/join": JUDGE,
     f"POST {_API}/sources/{{source_id}}/leave": JUDGE,

@@ -5,11 +5,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Path
 
+from hub.web.alert_schemas import ThresholdList
 from hub.web.api.params import CATEGORY, NAME, errors
 from hub.web.context import WebContext
 from hub.web.pattern_schemas import PatternView, pattern_view
 from hub.web.resolve import last_events
-from hub.web.schemas import ThresholdList
 from hub.web.sensor_schemas import SensorList, sensor_view
 from hub.web.verdict_service import thresholds as of_site
 
