@@ -63,5 +63,7 @@ def test_an_inverted_channel_leaves_no_silence() -> None:
     ],
 )
 def test_what_cannot_be_used_is_refused_in_words(data: bytes, why: str) -> None:
-    with pytest.raises(InvalidError, match=f"the recording: .*{why}.*send wav, flac or ogg of at most 60 s"):
+    with pytest.raises(
+        InvalidError, match=f"the recording: .*{why}.*send wav, flac, ogg, mp3 or m4a of at most 60 s"
+    ):
         decode_upload(data)
