@@ -137,7 +137,8 @@ def _episodes(shell: PageRenderer, event: StoredEvent) -> list[Episode]:
         )
         if episode.opened_ms <= at < episode.last_ms
     ]
-    return sorted(found, key=lambda episode: -episode.peak_presence)
+    shown = shell.parts.episode_store.corrections().apply(found)
+    return sorted(shown, key=lambda episode: -episode.peak_presence)
 
 
 def _continue_threshold(shell: PageRenderer) -> float:
