@@ -194,6 +194,11 @@ def test_a_search_by_recording_finds_what_is_like_it(api: httpx.Client) -> None:
     matches = answer.json()["matches"]
     assert 0 < len(matches) <= 5
     assert {match["at_s"] for match in matches} <= {0.0, 10.0, 20.0}
+    assert answer.json()["presence"]["powered-saw"] == max(answer.json()["presence"].values())
+    page = api.post("../../search", files=upload, headers=OURS | {"Accept": "text/html"}).text
+    assert 'src="data:image/png;base64,' in page
+    assert "<span>Powered saw</span>" in page
+    assert "recorded before" in page
 
 
 def test_a_search_by_event_keeps_to_its_filters(api: httpx.Client) -> None:
