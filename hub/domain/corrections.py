@@ -1,6 +1,6 @@
 """Categories of episodes as people correct them by the verdict `wrong-category`.
 
-Pages, lists and patterns show the corrected categories. Detection goes on with those that the hub heard, so that its
+Pages, lists and patterns show the corrected categories. Detection goes on with those that the hub detected, so that its
 rules do not depend on when a person looked.
 """
 
@@ -12,7 +12,7 @@ from hub.domain.episodes import Episode
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """An episode, as the hub heard it, and its right categories."""
+    """An episode, as the hub detected it, and its right categories."""
 
     episode: Episode
     categories: tuple[str, ...]
@@ -36,7 +36,7 @@ class Corrections:
         """Return the episodes of a category at a place, newest first, as corrected.
 
         Args:
-            found: those that the hub heard.
+            found: those that the hub detected.
             category: of the taxonomy.
             since_ms: add only episodes that opened at this time or later, ms since 1970 UTC.
             before_ms: add only episodes that opened before this time.

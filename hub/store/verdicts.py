@@ -154,8 +154,8 @@ class VerdictStore:
         if event is None:
             return
         corrected = self.corrections([alert]).get(alert)
-        heard = set(time_index_keys(event.place, event.presence)) - {keys.events_of(event.place)}
-        wanted = heard if corrected is None else {keys.events_of(name) for name in corrected}
+        detected = set(time_index_keys(event.place, event.presence)) - {keys.events_of(event.place)}
+        wanted = detected if corrected is None else {keys.events_of(name) for name in corrected}
         at_ms = to_ms(event.captured_at)
         with self._redis.pipeline(transaction=True) as pipe:
             for name in CATEGORIES:

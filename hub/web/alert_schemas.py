@@ -14,7 +14,7 @@ class AlertView(AlertMessage):
     """An alert, with the categories that a verdict `wrong-category` states, if there is one."""
 
     detected_categories: list[CategoryName] = Field(
-        default_factory=list, description="categories that the hub heard; empty unless a verdict corrects them"
+        default_factory=list, description="categories that the hub detected; empty unless a verdict corrects them"
     )
 
 
@@ -64,9 +64,9 @@ class VerdictResult(BaseModel):
 
 def alert_view(alert: AlertMessage, corrected: Sequence[str] = ()) -> AlertView:
     """Return an alert with its right categories; the hub's if no verdict corrects them."""
-    heard = alert.categories if corrected else []
+    detected = alert.categories if corrected else []
     categories = list(corrected) or alert.categories
-    return AlertView(**{**dict(alert), "categories": categories, "detected_categories": heard})
+    return AlertView(**{**dict(alert), "categories": categories, "detected_categories": detected})
 
 
 def threshold_view(category: str, tuned: Threshold | None, default: float) -> ThresholdView:

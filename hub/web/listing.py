@@ -1,6 +1,6 @@
 """Lists that both pages and API show: alerts, episodes and verdicts, filtered and in pages.
 
-Categories are those that people correct by verdicts, else those that the hub heard.
+Categories are those that people correct by verdicts, else those that the hub detected.
 """
 
 from collections.abc import Callable, Sequence
@@ -208,7 +208,7 @@ class VerdictFilter:
     verdict: VerdictKind | None = None
 
     def matches(self, verdict: Verdict) -> bool:
-        """Return whether a verdict passes; a category passes if the hub heard it, or the verdict states it."""
+        """Return whether a verdict passes; a category passes if the hub detected it, or the verdict states it."""
         return (
             self.place in {None, verdict.place}
             and (self.category is None or self.category in {verdict.category, *verdict.categories})

@@ -142,7 +142,7 @@ class EpisodeView(BaseModel):
     site: str
     sensor: str
     category: str
-    detected_category: str = Field(description="category that the hub heard; another one if a verdict corrects it")
+    detected_category: str = Field(description="category that the hub detected; another one if a verdict corrects it")
     opened_at: datetime
     ended_at: datetime
     clips: int

@@ -44,7 +44,7 @@ def test_only_a_verdict_on_the_whole_alert_corrects_its_category() -> None:
     assert verdict(1, "different").corrected == ()
 
 
-def test_a_verdict_without_an_author_is_of_nobody() -> None:
+def test_a_verdict_without_an_author_has_no_owner() -> None:
     anonymous = verdict(1).model_copy(update={"author": ""})
     assert verdict(1).is_of("ines")
     assert not verdict(1).is_of("otto")
