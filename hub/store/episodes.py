@@ -1,6 +1,6 @@
 """Episodes, the state of sensors, and the hours in which sensors were online."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -44,6 +44,14 @@ class EpisodeStore:
         """Open a batch of events: load what it needs, and commit what it changed; see `EpisodeBatch`."""
         with self._redis.pipeline(transaction=True) as pipe:
             yield EpisodeBatch(self._archive, pipe, self._committed)
+
+    def muted(self, places: Iterable[str]) -> set[str]:
+        """Return those of some sensors that raise no alert, as operators set on their pages.
+
+        Raises:
+            UnavailableError: the store is away.
+        """
+        return self._archive.sensors.muted(places)
 
     @raises_unavailable
     def sensor_states(self, places: Sequence[str]) -> dict[str, SensorState]:

@@ -84,6 +84,7 @@ ROUTE_RULES: Final[Mapping[str, RouteRule]] = {
     "POST /names/{name_id}/remove": ERASE,
     "POST /sources/{source_id}/name": OPERATE,
     "POST /sensors/{site}/{name}/commands": OPERATE,
+    "POST /sensors/{site}/{name}/edits": OPERATE,
     # data of the API
     f"GET {_API}/alerts": VIEW,
     f"GET {_API}/alerts/{{alert_id}}": VIEW,
@@ -130,6 +131,7 @@ ROUTE_RULES: Final[Mapping[str, RouteRule]] = {
     f"DELETE {_API}/names/{{name_id}}": ERASE,
     f"POST {_API}/sources/{{source_id}}/name": OPERATE,
     f"POST {_API}/sensors/{{site}}/{{sensor}}/commands": OPERATE,
+    f"PATCH {_API}/sensors/{{site}}/{{sensor}}": OPERATE,
 }
 _PATTERNS: Final = tuple(
     (route.partition(" ")[0], compile_path(route.partition(" ")[2])[0], rule) for route, rule in ROUTE_RULES.items()

@@ -48,7 +48,7 @@ def routes(shell: PageRenderer) -> APIRouter:
         recent, _ = alerts(parts, AlertFilter(since=now - _LOOKED_BACK), limit=200)
         newest, following = alerts(parts, AlertFilter(), limit=_ALERTS)
         latest = events(parts, EventListFilter(), limit=_EVENTS)
-        sensors = parts.archive.sensors.all()
+        sensors = [sensor for sensor in parts.archive.sensors.all() if not sensor.edits.retired]
         return shell.page(
             request,
             "feed.html",

@@ -1,4 +1,4 @@
-"""Lists of pages, API and exports: their filters, and verdicts as each reader sees them; no model, no broker."""
+"""Lists with filters, verdicts as each reader sees them, and edits of sensors; no model, no broker."""
 
 import csv
 import io
@@ -184,3 +184,38 @@ def test_verdicts_are_listed_by_kind_place_and_time(site: dict[str, TestClient])
         assert {one["alert"] for one in found} == {ALERTS[n - 1] for n in expected}
         export = site["inspector"].get(f"/api/v1/export/feedback.csv?{query}").text
         assert len(export.splitlines()) == 1 + len(expected)
+
+
+def test_an_operator_edits_a_sensor_on_its_page(site: dict[str, TestClient]) -> None:
+    form = {"title": "Market <square>", "description": "On a lamp post.\r\nKey at the office.", "muted": "true"}
+    assert site["inspector"].post("/sensors/demo/s3/edits", data=form).status_code == 403
+    assert "/sensors/demo/s3/edits" not in site["inspector"].get("/sensors/demo/s3", headers=PAGE).text
+    assert site["operator"].post("/sensors/demo/s3/edits", data=form, follow_redirects=False).status_code == 303
+    page = site["viewer"].get("/sensors/demo/s3", headers=PAGE).text
+    assert "Market &lt;square&gt;" in page
+    assert "On a lamp post.\nKey at the office." in page
+    assert "Muted" in page
+    assert "Market &lt;square&gt;" in site["viewer"].get("/sensors", headers=PAGE).text
+    changed = site["operator"].patch("/api/v1/sensors/demo/s3", json={"muted": False, "retired": True})
+    assert changed.status_code == 200, changed.text
+    sensors = {one["sensor"]: one for one in site["viewer"].get("/api/v1/sensors").json()["sensors"]}
+    assert sensors["s3"] == changed.json()
+    assert [sensors["s3"][name] for name in ("title", "muted", "retired")] == ["Market <square>", False, True]
+    table = site["viewer"].get("/sensors", headers=PAGE).text
+    assert "2 of 2 not online" in table
+    entries = site["admin"].get("/audit?action=changed", headers=PAGE).text
+    assert "POST /sensors/demo/s3/edits" in entries
+    assert "PATCH /api/v1/sensors/demo/s3" in entries
+
+
+@pytest.mark.parametrize(
+    ("form", "expected"),
+    [({"title": "x" * 61}, "title"), ({"title": "a\x00"}, "title"), ({"description": "x" * 1_001}, "description")],
+)
+def test_an_edit_that_is_too_long_or_unprintable_is_refused(
+    site: dict[str, TestClient], form: dict[str, str], expected: str
+) -> None:
+    answer = site["operator"].post("/sensors/demo/s2/edits", data=form)
+    assert (answer.status_code, expected in answer.text) == (422, True)
+    assert site["operator"].patch("/api/v1/sensors/demo/s2", json=form).status_code == 422
+    assert site["operator"].patch("/api/v1/sensors/demo/none", json={"title": "x"}).status_code == 404
