@@ -1,7 +1,7 @@
 """Categories of episodes as people correct them by the verdict `wrong-category`.
 
-Pages, lists and patterns show the corrected categories. The rules of alerts go on with the detected ones, so that they do
-not depend on when a person looked.
+Pages, lists and patterns show the corrected categories. The rules of alerts go on with the detected ones, so that
+they do not depend on when a person looked.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -35,7 +35,7 @@ def raised(archive: EventStore, seq: int, day: int) -> AlertMessage:
     event = source_event(seq, 1, MONDAY + timedelta(days=day))
     (alert,) = conclude(archive, EpisodeStore(archive), PLACES, [event])
     assert alert is not None
-    archive.mark_processed([(event, alert)])
+    archive.mark_processed([(event.id, alert)])
     return alert
 
 

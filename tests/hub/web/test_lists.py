@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from fastapi.testclient import TestClient
 
+from hub.domain.accounts import Role
 from hub.domain.sensor_map import SensorMap
 from hub.runtime.embedded_servers import Servers
 from hub.settings import HubSettings
@@ -28,7 +29,7 @@ ALERTS = [f"demo.s{n % 2 + 1}.boot.{n}" for n in range(1, 5)]
 
 
 @pytest.fixture(scope="module")
-def site(embedded: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, TestClient]]:
+def site(embedded: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Role, TestClient]]:
     """Clients of each role of a hub with four alerts; all but the third have a verdict."""
     archive = EventStore(embedded.redis_url)
     archive.client.flushdb()
@@ -38,7 +39,7 @@ def site(embedded: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         quiet = source_event(seq, 1, at + timedelta(hours=5), sensor="s3", dog=0.1)
         (alert,) = conclude(archive, EpisodeStore(archive), SensorMap({}, 200.0, ZoneInfo("UTC")), [event])
         archive.add_many([quiet])
-        archive.mark_processed([(event, alert), (quiet, None)])
+        archive.mark_processed([(event.id, alert), (quiet.id, None)])
     path = tmp_path_factory.mktemp("accounts") / "users.json"
     tokens = accounts(path)
     overrides = [f"redis.url={embedded.redis_url}", f"web.users_file={path}", "sites.timezone=Europe/Berlin"]
@@ -87,7 +88,7 @@ def seqs(page: str) -> list[int]:
     ],
 )
 def test_every_list_of_alerts_takes_the_same_filters(
-    site: dict[str, TestClient], query: str, expected: list[int]
+    site: dict[Role, TestClient], query: str, expected: list[int]
 ) -> None:
     client = site["inspector"]
     page = client.get(f"/alerts?{query}", headers=PAGE).text
@@ -104,7 +105,7 @@ def test_every_list_of_alerts_takes_the_same_filters(
         assert seqs(client.get(f"/events?{query}", headers=PAGE).text) == expected
 
 
-def test_pages_of_a_list_keep_its_filters(site: dict[str, TestClient]) -> None:
+def test_pages_of_a_list_keep_its_filters(site: dict[Role, TestClient]) -> None:
     client = site["viewer"]
     found = client.get("/api/v1/alerts?category=dog&limit=1").json()
     assert found["next"] is not None
@@ -118,7 +119,7 @@ def test_pages_of_a_list_keep_its_filters(site: dict[str, TestClient]) -> None:
 @pytest.mark.parametrize(
     "query", ["since=monday", "min_laeq=loud", "min_laeq=nan", "severity=x", "verdict=x", "source=x"]
 )
-def test_a_filter_that_cannot_be_read_is_refused_in_words(site: dict[str, TestClient], query: str) -> None:
+def test_a_filter_that_cannot_be_read_is_refused_in_words(site: dict[Role, TestClient], query: str) -> None:
     name = query.partition("=")[0]
     for path in ("/alerts", "/events"):
         answer = site["viewer"].get(f"{path}?{query}", headers=PAGE)
@@ -126,7 +127,7 @@ def test_a_filter_that_cannot_be_read_is_refused_in_words(site: dict[str, TestCl
         assert name in answer.text
 
 
-def test_a_corrected_alert_shows_what_the_hub_detected_beside_it(site: dict[str, TestClient]) -> None:
+def test_a_corrected_alert_shows_what_the_hub_detected_beside_it(site: dict[Role, TestClient]) -> None:
     client = site["viewer"]
     alert = client.get(f"/api/v1/alerts/{ALERTS[1]}").json()
     assert (alert["categories"], alert["detected_categories"]) == (["music"], ["dog"])
@@ -144,7 +145,7 @@ def test_a_corrected_alert_shows_what_the_hub_detected_beside_it(site: dict[str,
     assert "demo/s1/music" in client.get("/patterns?category=music", headers=PAGE).text
 
 
-def test_a_verdict_is_yours_only_to_you_and_its_note_is_shown_to_all(site: dict[str, TestClient]) -> None:
+def test_a_verdict_is_yours_only_to_you_and_its_note_is_shown_to_all(site: dict[Role, TestClient]) -> None:
     pages = {role: site[role].get(f"/alerts/{ALERTS[0]}", headers=PAGE).text for role in ("inspector", "viewer")}
     assert "Your verdict: <b>same</b>" in pages["inspector"]
     assert "Verdict of token:inspector: <b>same</b>" in pages["viewer"]
@@ -152,7 +153,7 @@ def test_a_verdict_is_yours_only_to_you_and_its_note_is_shown_to_all(site: dict[
     assert "/verdict/withdraw" not in pages["viewer"]
 
 
-def test_only_the_author_and_operators_withdraw_a_verdict(site: dict[str, TestClient]) -> None:
+def test_only_the_author_and_operators_withdraw_a_verdict(site: dict[Role, TestClient]) -> None:
     event = ALERTS[2]
     judge(site["operator"], 3, "ignore")
     (given,) = site["viewer"].get(f"/api/v1/alerts/{event}/feedback").json()["feedback"]
@@ -172,7 +173,7 @@ def test_only_the_author_and_operators_withdraw_a_verdict(site: dict[str, TestCl
     assert site["operator"].post(path, json=body).status_code == 422, "withdrawn already"
 
 
-def test_verdicts_are_listed_by_kind_place_and_time(site: dict[str, TestClient]) -> None:
+def test_verdicts_are_listed_by_kind_place_and_time(site: dict[Role, TestClient]) -> None:
     for query, expected in (
         ("", {1, 2, 4}),
         ("verdict=same", {1}),
@@ -186,7 +187,7 @@ def test_verdicts_are_listed_by_kind_place_and_time(site: dict[str, TestClient])
         assert len(export.splitlines()) == 1 + len(expected)
 
 
-def test_an_operator_edits_a_sensor_on_its_page(site: dict[str, TestClient]) -> None:
+def test_an_operator_edits_a_sensor_on_its_page(site: dict[Role, TestClient]) -> None:
     form = {"title": "Market <square>", "description": "On a lamp post.\r\nKey at the office.", "muted": "true"}
     assert site["inspector"].post("/sensors/demo/s3/edits", data=form).status_code == 403
     assert "/sensors/demo/s3/edits" not in site["inspector"].get("/sensors/demo/s3", headers=PAGE).text
@@ -213,7 +214,7 @@ def test_an_operator_edits_a_sensor_on_its_page(site: dict[str, TestClient]) -> 
     [({"title": "x" * 61}, "title"), ({"title": "a\x00"}, "title"), ({"description": "x" * 1_001}, "description")],
 )
 def test_an_edit_that_is_too_long_or_unprintable_is_refused(
-    site: dict[str, TestClient], form: dict[str, str], expected: str
+    site: dict[Role, TestClient], form: dict[str, str], expected: str
 ) -> None:
     answer = site["operator"].post("/sensors/demo/s2/edits", data=form)
     assert (answer.status_code, expected in answer.text) == (422, True)
