@@ -96,8 +96,9 @@ class SearchHitList(BaseModel):
     presence: dict[str, Probability] | None = Field(
         None, description="probability of each category in the recording; null for a search by event"
     )
-    recorded_before: Before = Field(
-        description="what was probably recorded before: this source, only this kind of sound, or neither"
+    recorded_before: Before | None = Field(
+        None,
+        description="what was probably recorded before: this source, only this kind of sound, or neither; null likewise",
     )
 
 
@@ -168,17 +169,15 @@ async def _json(request: Request) -> Any:  # noqa: ANN401
 def _by_event(parts: WebContext, wanted: EventSearchRequest) -> SearchHitList:
     event = get_event_or_404(parts.archive, wanted.event)
     found = search_by_event(parts, event, wanted.k, wanted.filters.filter(), by=wanted.by)
-    return _answer([SearchHit(match) for match in found], None)
+    return SearchHitList(matches=[_view(SearchHit(match)) for match in found])
 
 
 def _by_sound(parts: WebContext, data: bytes, wanted: AudioSearchRequest) -> SearchHitList:
     found = search_by_audio(parts, decode_upload(data), wanted.k, wanted.filter(), wanted.by)
-    return _answer(found.hits, dict(zip(CATEGORIES, found.presence, strict=True)))
-
-
-def _answer(hits: list[SearchHit], presence: dict[str, float] | None) -> SearchHitList:
     return SearchHitList(
-        matches=[_view(hit) for hit in hits], presence=presence, recorded_before=recorded_before(hits)
+        matches=[_view(hit) for hit in found.hits],
+        presence=dict(zip(CATEGORIES, found.presence, strict=True)),
+        recorded_before=recorded_before(found.hits),
     )
 
 
