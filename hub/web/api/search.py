@@ -98,7 +98,7 @@ class SearchHitList(BaseModel):
     )
     recorded_before: Before | None = Field(
         None,
-        description="what was probably recorded before: this source, only this kind of sound, or neither; null likewise",
+        description="what was probably recorded before: this source, only this kind of sound, or neither; else null",
     )
 
 
