@@ -74,6 +74,7 @@ ROUTE_RULES: Final[Mapping[str, RouteRule]] = {
     "GET /sources/{source_id}": VIEW,
     "GET /settings": CONFIGURATION,
     "GET /audit": ADMINISTER,
+    "POST /settings/channels/{name}/test": OPERATE,
     # forms of pages
     "POST /alerts/{alert_id}/verdict": JUDGE,
     "POST /alerts/{alert_id}/verdict/withdraw": JUDGE,

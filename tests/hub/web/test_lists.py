@@ -1,4 +1,4 @@
-"""Lists with filters, verdicts as each reader sees them, and edits of sensors; no model, no broker."""
+"""Lists with filters, verdicts as each reader sees them, edits of sensors, tests of channels; no model, no broker."""
 
 import csv
 import io
@@ -20,6 +20,7 @@ from hub.store.episodes import EpisodeStore
 from hub.store.events import EventStore
 from shared.settings import load_settings
 from tests.accounts import accounts, bearer
+from tests.fake_receivers import Answer, Receiver, receiving
 from tests.sources import MONDAY, conclude, source_event
 
 MAKE = Path(__file__).parents[3] / "docs" / "make_openapi.py"
@@ -29,7 +30,15 @@ ALERTS = [f"demo.s{n % 2 + 1}.boot.{n}" for n in range(1, 5)]
 
 
 @pytest.fixture(scope="module")
-def site(embedded: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Role, TestClient]]:
+def receiver() -> Iterator[Receiver]:
+    with receiving() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def site(
+    embedded: Servers, receiver: Receiver, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[Role, TestClient]]:
     """Clients of each role of a hub with four alerts; all but the third have a verdict."""
     archive = EventStore(embedded.redis_url)
     archive.client.flushdb()
@@ -43,7 +52,9 @@ def site(embedded: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     path = tmp_path_factory.mktemp("accounts") / "users.json"
     tokens = accounts(path)
     overrides = [f"redis.url={embedded.redis_url}", f"web.users_file={path}", "sites.timezone=Europe/Berlin"]
-    app = runpy.run_path(str(MAKE))["app"](load_settings(HubSettings, None, overrides))
+    config = path.with_name("hub.toml")
+    config.write_text(f'[notify.webhooks.ops]\nurl = "{receiver.url}/hook"\nsecret = "{"s" * 32}"\n')
+    app = runpy.run_path(str(MAKE))["app"](load_settings(HubSettings, config, overrides))
     clients = {
         role: TestClient(app, base_url="http://127.0.0.1:8080", headers={**bearer(token), "X-Earwitness": "t"})
         for role, token in tokens.items()
@@ -220,3 +231,17 @@ def test_an_edit_that_is_too_long_or_unprintable_is_refused(
     assert (answer.status_code, expected in answer.text) == (422, True)
     assert site["operator"].patch("/api/v1/sensors/demo/s2", json=form).status_code == 422
     assert site["operator"].patch("/api/v1/sensors/demo/none", json={"title": "x"}).status_code == 404
+
+
+def test_an_operator_tests_a_notification_channel(site: dict[Role, TestClient], receiver: Receiver) -> None:
+    path = "/settings/channels/ops/test"
+    assert site["inspector"].post(path).status_code == 403
+    assert f'action="{path}"' in site["operator"].get("/settings", headers=PAGE).text
+    assert "ops (webhook) accepted the test alert." in site["operator"].post(path, headers=PAGE).text
+    assert [b"TEST alert" in posted.body or b"test." in posted.body for posted in receiver.taken] == [True]
+    receiver.answers.append(Answer(400, b"not today"))
+    refused = site["operator"].post(path, headers=PAGE).text
+    assert "ops did not accept the test alert: 127.0.0.1" in refused
+    assert receiver.url not in refused
+    assert site["operator"].post("/settings/channels/none/test").status_code == 422
+    assert "POST /settings/channels/ops/test" in site["admin"].get("/audit?action=changed", headers=PAGE).text
