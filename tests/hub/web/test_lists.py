@@ -239,7 +239,7 @@ def test_an_operator_tests_a_notification_channel(site: dict[Role, TestClient], 
     assert f'action="{path}"' in site["operator"].get("/settings", headers=PAGE).text
     assert "ops (webhook) accepted the test alert." in site["operator"].post(path, headers=PAGE).text
     assert [b"TEST alert" in posted.body or b"test." in posted.body for posted in receiver.taken] == [True]
-    receiver.answers.append(Answer(400, b"not today"))
+    receiver.answers.append(Answer(400, body=b"not today"))
     refused = site["operator"].post(path, headers=PAGE).text
     assert "ops did not accept the test alert: 127.0.0.1" in refused
     assert receiver.url not in refused
