@@ -169,8 +169,12 @@ def episodes(
     def of_all(n: int, ms: int | None) -> Sequence[Episode]:
         return corrections.apply(parts.episode_store.episodes(limit=n, before_ms=ms, since_ms=since_ms))
 
+    source = parts.sources.get(wanted.source) if wanted.source else None
+
     def of_source(n: int, ms: int | None) -> Sequence[Episode]:
-        found = parts.sources.episodes(wanted.source or "", limit=n, before_ms=ms, since_ms=since_ms)
+        if source is None:
+            return []
+        found = parts.sources.episodes(source.id, limit=n, before_ms=ms, since_ms=since_ms)
         return corrections.apply(found)
 
     def merged(n: int, ms: int | None) -> list[Episode]:

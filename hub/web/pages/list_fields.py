@@ -105,6 +105,8 @@ class ListFields:
             InvalidError: a field is not valid; the text names it.
         """
         chosen = self.alerts()
+        if chosen.site is not None:
+            raise InvalidError("events have no filter `site`: use `place`")
         events = EventFilter(
             since_ms=None if chosen.since is None else to_ms(chosen.since),
             until_ms=None if chosen.until is None else to_ms(chosen.until),

@@ -138,6 +138,11 @@ def test_a_filter_that_cannot_be_read_is_refused_in_words(site: dict[Role, TestC
         assert name in answer.text
 
 
+def test_events_are_filtered_by_place_and_not_by_site(site: dict[Role, TestClient]) -> None:
+    answer = site["viewer"].get("/events?site=demo", headers=PAGE)
+    assert (answer.status_code, "use `place`" in answer.text) == (422, True)
+
+
 def test_a_corrected_alert_shows_what_the_hub_detected_beside_it(site: dict[Role, TestClient]) -> None:
     client = site["viewer"]
     alert = client.get(f"/api/v1/alerts/{ALERTS[1]}").json()
