@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from hub.alerting.recurrence import RecurrenceCache
 from hub.domain.alert_rule import AlertRule, SearchResult
 from hub.domain.alert_state import AlertState, Needs
-from hub.domain.detection import Detection, detect, observation_of
+from hub.domain.detection import NO_MATCHES, Detection, detect, observation_of
 from hub.domain.episodes import CONTINUE_RATIO, SensorState
 from hub.domain.named_sounds import NamedSound
 from hub.domain.records import StoredEvent
@@ -75,7 +75,9 @@ class AlertDetector:
     ) -> tuple[list[Detection], AlertState]:
         """Decide on one event after the other; load what a decision needs besides, and decide on that event again."""
         detections = []
-        for event, result in zip(events, results, strict=True):
+        muted = self._episode_store.muted({event.place for event in events})
+        for event, found in zip(events, results, strict=True):
+            result = NO_MATCHES if event.place in muted else found
             neighbours = self._places.neighbours(event.place)
             decision = detect(self.rule, event, result, state, neighbours)
             while decision.needs:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hub.domain.alert_state import RecurrenceKey
+from hub.domain.corrections import Corrections
 from hub.domain.episodes import Episode
 from hub.domain.records import to_ms
 from hub.domain.recurrence.analysis import RecurrenceSummary, summarise
@@ -111,6 +112,8 @@ class RecurrenceService:
     def pattern(self, place: str, category: str, now: datetime) -> RecurrenceSummary:
         """Return how often, when and how regularly a category is detected at a place, and when it is likely next.
 
+        Verdicts that correct the category of an episode count.
+
         Args:
             place: `site/sensor`.
             category: of the taxonomy.
@@ -121,8 +124,14 @@ class RecurrenceService:
         """
         return self.patterns([(place, category, now)])[0]
 
-    def patterns(self, asked: Sequence[tuple[str, str, datetime]]) -> list[RecurrenceSummary]:
+    def patterns(
+        self, asked: Sequence[tuple[str, str, datetime]], *, tests_forecasts: bool = True
+    ) -> list[RecurrenceSummary]:
         """Return `pattern` of several places, categories and times; what they share is read once.
+
+        Args:
+            asked: place, category and time of each.
+            tests_forecasts: whether to test earlier forecasts, which takes most of the time.
 
         Raises:
             UnavailableError: the store is away.
@@ -131,8 +140,9 @@ class RecurrenceService:
         for place, category, now in asked:
             times[place, category].append(now)
         hours = ActiveHours(self._episode_store, [now for _, _, now in asked], self._history)
+        corrections = self._episode_store.corrections()
         spans = {
-            (place, category): spans_of(self._episodes(place, category, max(nows), min(nows)))
+            (place, category): spans_of(self._episodes(place, category, (min(nows), max(nows)), corrections))
             for (place, category), nows in times.items()
         }
         return [
@@ -142,19 +152,35 @@ class RecurrenceService:
                 now,
                 self._places.timezone,
                 self._pause_ms,
+                tests_forecasts=tests_forecasts,
             )
             for place, category, now in asked
         ]
 
     def days(self, place: str, category: str, now: datetime) -> dict[date, float]:
         """Return the hours of each local day, in (0, 24], in which a category was detected at a place."""
-        return hours_by_day(spans_of(self._episodes(place, category, now, now)), self._places.timezone)
+        corrections = self._episode_store.corrections()
+        episodes = self._episodes(place, category, (now, now), corrections)
+        return hours_by_day(spans_of(episodes), self._places.timezone)
 
-    def _episodes(self, place: str, category: str, latest: datetime, earliest: datetime) -> Sequence[Episode]:
-        since_ms = to_ms(earliest - self._history)
-        return self._episode_store.episodes(
-            limit=MAX_EPISODES, before_ms=to_ms(latest) + 1, since_ms=since_ms, place=place, category=category
+    def observed_days(self, places: Iterable[str], now: datetime) -> set[date]:
+        """Return the local days on which any of some sensors sent events.
+
+        Raises:
+            UnavailableError: the store is away.
+        """
+        hours = ActiveHours(self._episode_store, [now], self._history)
+        found = {hour for place in places for hour in hours.of(place, now).tolist()}
+        return {datetime.fromtimestamp(hour * 3_600, self._places.timezone).date() for hour in found}
+
+    def _episodes(
+        self, place: str, category: str, times: tuple[datetime, datetime], corrections: Corrections
+    ) -> Sequence[Episode]:
+        since_ms, before_ms = to_ms(times[0] - self._history), to_ms(times[1]) + 1
+        found = self._episode_store.episodes(
+            limit=MAX_EPISODES, before_ms=before_ms, since_ms=since_ms, place=place, category=category
         )
+        return corrections.of(found, category, since_ms=since_ms, before_ms=before_ms, place=place)
 
 
 class ActiveHours:

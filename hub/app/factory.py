@@ -131,7 +131,7 @@ def build_threshold_tuner(settings: AlertsSettings, stores: Stores) -> Threshold
 
 def build_feedback(stores: Stores, tuner: ThresholdTuner) -> FeedbackService:
     """Return the service that takes verdicts; they also join and part sources."""
-    return FeedbackService(stores.events, stores.episodes, tuner, SourceVerdicts(stores.sources, stores.episodes))
+    return FeedbackService(stores.episodes, tuner, SourceVerdicts(stores.sources, stores.episodes))
 
 
 def build_recurrence(settings: HubSettings, stores: Stores, places: SensorMap) -> RecurrenceService:

@@ -44,7 +44,7 @@ def list_(
     """
     settings = load_hub_settings(config, override)
     stores = build_stores(settings)
-    verdicts = build_feedback(stores, build_threshold_tuner(settings.alerts, stores)).verdicts(limit=limit)
+    verdicts = build_feedback(stores, build_threshold_tuner(settings.alerts, stores)).stored.newest(limit=limit)
     if json_:
         typer.echo(to_json([verdict.model_dump(mode="json") for verdict in verdicts]))
         return
@@ -100,6 +100,34 @@ def give(
 
 @app.command()
 @handles_errors
+def withdraw(
+    alert: Annotated[str, typer.Argument(help="id of the alert, which is the id of its event")],
+    match: Annotated[str | None, typer.Option(help="event of one match; the whole alert if not given")] = None,
+    by: Annotated[str, typer.Option(help="who withdraws the verdict")] = "",
+    config: ConfigOption = None,
+    override: SetOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Withdraw the verdict that applies to an alert or a match; the history keeps it.
+
+    Example: earwitness-hub feedback withdraw harbour.street-1.b3.120
+    """
+    settings = load_hub_settings(config, override)
+    stores = build_stores(settings)
+    raised = stores.events.alerts.get(alert)
+    feedback = build_feedback(stores, build_threshold_tuner(settings.alerts, stores))
+    applies = next((one for one in feedback.stored.for_alert(alert) if one.match == match), None)
+    if raised is None or applies is None:
+        raise InvalidError(f"no verdict on alert {alert}" + (f", match {match}" if match else ""))
+    withdrawn = feedback.withdraw(raised, match, applies.at, by=by)
+    document = to_json({"verdict": withdrawn.model_dump(mode="json")})
+    typer.echo(
+        document if json_ else f"the verdict {withdrawn.verdict!r} of {withdrawn.at:%Y-%m-%d %H:%M} is withdrawn"
+    )
+
+
+@app.command()
+@handles_errors
 def export(
     out: Annotated[Path, typer.Argument(help="JSON Lines file to write")],
     config: ConfigOption = None,
@@ -112,7 +140,7 @@ def export(
     """
     settings = load_hub_settings(config, override)
     stores = build_stores(settings)
-    verdicts = build_feedback(stores, build_threshold_tuner(settings.alerts, stores)).all()
+    verdicts = build_feedback(stores, build_threshold_tuner(settings.alerts, stores)).stored.all()
     count = write_verdicts(out, with_events(stores.events, verdicts))
     typer.echo(to_json({"verdicts": count, "file": str(out)}) if json_ else f"{count} verdicts written to {out}")
 
@@ -190,7 +218,7 @@ def _compare(
 
     stores = build_stores(settings)
     tuner = build_threshold_tuner(settings.alerts, stores)
-    verdicts = [v for v in build_feedback(stores, tuner).all() if v.hub_was_right is not None]
+    verdicts = [v for v in build_feedback(stores, tuner).stored.all() if v.hub_was_right is not None]
     if checkpoint is not None:
         pairs = list(with_events(stores.events, verdicts))
         judgement = _networks(build_retrieval(settings), Retrieval([build_scorer(checkpoint)]), pairs)

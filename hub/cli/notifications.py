@@ -1,8 +1,6 @@
 """`earwitness-hub notifications`: list channels and their queues, send a test, handle dead letters."""
 
-import uuid
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -10,16 +8,14 @@ from rich.table import Table
 
 from hub.app.factory import build_event_store
 from hub.cli.options import ConfigOption, JsonOption, SetOption, handles_errors, load_hub_settings
-from hub.notify.delivery import ConfiguredChannel
+from hub.notify.channel_test import channel_of, send_test_alert
 from hub.notify.dispatcher import MQTT
 from hub.notify.outbox import FailedNotification, Outbox, known_names
-from hub.notify.rendering import RenderedMessage
 from hub.notify.service import notifiers_of
 from hub.settings import HubSettings
 from shared.command_line import to_json
 from shared.console import plain_console
 from shared.errors import EarwitnessError, InvalidError
-from shared.messages.alert import AlertMessage, MatchMessage
 from shared.paths import printable
 
 app = typer.Typer(no_args_is_help=True, help="Notification channels: queues, a test, dead letters.")
@@ -80,18 +76,10 @@ def send_test(
     Example: earwitness-hub notifications test ops --config /etc/earwitness/hub.toml
     """
     settings = load_hub_settings(config, override)
-    if name == MQTT:
-        raise InvalidError("MQTT clients would read a test as an alert; `earwitness-hub check` tests the broker")
-    channels = notifiers_of(settings)
-    channel = next((channel for channel in channels if channel.name == name), None)
-    if channel is None:
-        raise InvalidError(
-            f"no channel {name!r} in the settings; there are: {', '.join(c.name for c in channels) or 'none'}"
-        )
-    alert, text = _test_alert(), _test_text(channel, settings)
+    channel = channel_of(settings, name)
     failure: EarwitnessError | None = None
     try:
-        channel.notifier.send([alert], text)
+        send_test_alert(channel, settings.hub.name)
     except EarwitnessError as error:
         failure = error
     if json_:
@@ -103,31 +91,6 @@ def send_test(
         raise failure
     if not json_:
         typer.echo(f"{name} ({channel.kind}) accepted the test alert")
-
-
-def _test_alert() -> AlertMessage:
-    now = datetime.now(UTC)
-    event = f"test.{uuid.uuid4().hex[:12]}.0"
-    match = MatchMessage(event="test.test.test.0", site="test", sensor="test", captured_at=now, level=0.0, shared={})
-    return AlertMessage(
-        event=event,
-        site="test",
-        sensor="test",
-        captured_at=now,
-        laeq=0.0,
-        lafmax=0.0,
-        level_unit="dBFS",
-        presence={},
-        matches=[match],
-    )
-
-
-def _test_text(channel: ConfiguredChannel, settings: HubSettings) -> RenderedMessage:
-    return RenderedMessage(
-        title="TEST alert from Earwitness: no sound was detected",
-        body=f"Hub {settings.hub.name} sent this to test the channel {channel.name}. No action is needed.",
-        page=channel.wording.page(),
-    )
 
 
 @dead.command("list")

@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from hub.domain.sensor_edits import SensorEdits
 from shared.events import Calibration, ClockStatus, EventId, Levels
 from shared.feature_space import Features
 from shared.messages.fields import LATEST
@@ -151,7 +152,7 @@ class Sensor:
 
     `last_claimed_at` is when its last event that was no replay was captured by the sensor's own clock; `clock` what
     its last report states of that clock; `software` the program and version that it announced, "" if it did not.
-    `last_levels_at` is when its last level series came.
+    `last_levels_at` is when its last level series came; `edits` what operators set on its page.
     """
 
     place: str
@@ -166,6 +167,7 @@ class Sensor:
     clock: ClockReading | None = None
     software: str = ""
     last_levels_at: datetime | None = None
+    edits: SensorEdits = field(default_factory=SensorEdits)
 
     @property
     def last_message_at(self) -> datetime | None:

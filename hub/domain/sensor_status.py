@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 from hub.domain.records import Sensor
 
-Word = Literal["online", "silent", "stopped", "lost"]
+Word = Literal["online", "silent", "stopped", "lost", "retired"]
 
 SILENT_AFTER: Final = timedelta(minutes=10)
 """A sensor that listens sends a clip every ten seconds or so; from this on something is wrong."""
@@ -19,7 +19,7 @@ class SensorStatus:
 
     Attributes:
         word: `online`; `silent`: connected, but nothing came for a while; `stopped`: it disconnected;
-            `lost`: its connection broke.
+            `lost`: its connection broke; `retired`: an operator does not expect it to send any more.
         text: what that means.
         delay: from capture to receipt, of its last clip.
     """
@@ -30,8 +30,8 @@ class SensorStatus:
 
     @property
     def is_ok(self) -> bool:
-        """Return whether it does its work."""
-        return self.word == "online"
+        """Return whether nothing is wrong: it does its work, or is retired."""
+        return self.word in {"online", "retired"}
 
     @property
     def is_delayed(self) -> bool:
@@ -43,6 +43,8 @@ def sensor_status(sensor: Sensor, now: datetime) -> SensorStatus:
     """Return the status of a sensor now."""
     last, captured = sensor.last_received_at, sensor.last_captured_at
     delay = last - captured if last is not None and captured is not None else None
+    if sensor.edits.retired:
+        return SensorStatus("retired", "An operator retired it.", None)
     if sensor.state == "lost":
         return SensorStatus("lost", "It went away without a word: look at its power and network.", delay)
     if sensor.state == "disconnected":

@@ -127,6 +127,34 @@ class Partition:
         self._apart(own.id, opened.id)
         return {one.episode: replace(one, source=opened.id, centre=opened.centres[0].id) for one in leaving}
 
+    def split(self, member: Member, other: Member, members: Mapping[str, Member]) -> dict[str, Member]:
+        """Take back that a person joined the sources of two episodes; the rule alone decides on them from now on.
+
+        Args:
+            member: the first.
+            other: the second.
+            members: all episodes of the first's source, by id.
+
+        Returns:
+            The episodes that are of another source now, by id; none if the rule has joined the two meanwhile.
+        """
+        own = self.source_of(member)
+        if own is None or own != self.source_of(other) or _centre_of(own, member).id == _centre_of(own, other).id:
+            return {}
+        left = self.part(member, other, members)
+        for source in {one.source for one in left.values()}:
+            self.release(own.id, source)
+        return left
+
+    def release(self, first: str, second: str) -> None:
+        """Take back that a person parted two sources; they become one if they are near enough."""
+        first, second = self.resolved(first), self.resolved(second)
+        if first == second or not {first, second} <= self.sources.keys():
+            return
+        for one, other in ((first, second), (second, first)):
+            self._put(replace(self.sources[one], apart=self.sources[one].apart - {other}))
+        self._merge_near(first)
+
     def _opened(self, identity: Vector, at_ms: int) -> Source:
         """Return a source that opens with one episode."""
         name = self._fresh()

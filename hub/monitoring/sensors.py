@@ -103,7 +103,7 @@ class SensorProbe:
         readings = []
         for place, row in zip(places, pipe.execute(), strict=True):
             sensor = self._archive.sensors.from_row(place, row) if row else None
-            if sensor is not None:
+            if sensor is not None and not sensor.edits.retired:
                 signal = self._archive.rows.read("signal", place, parse_signal_stats, row) or NOTHING
                 readings.append(SensorReading(sensor, signal, sensor_status(sensor, now)))
         return readings

@@ -41,7 +41,7 @@ class VerdictProbe:
         signature = self._signature(now)
         if signature == self._last_signature:
             return
-        verdicts = self._feedback.all()
+        verdicts = self._feedback.stored.all()
         counts = Counter(one.verdict for one in verdicts)
         self._metrics.store_verdicts.replace_all({(kind,): float(counts[kind]) for kind in VERDICTS})
         judged = [
@@ -61,6 +61,6 @@ class VerdictProbe:
 
     @raises_unavailable
     def _signature(self, now: datetime) -> str:
-        """Return a text that changes with every new verdict, and once a day."""
-        newest = self._redis.zrange(keys.VERDICT_TIMES, -1, -1, withscores=True)
-        return f"{self._redis.zcard(keys.VERDICT_TIMES)} {newest} {now.date()}"
+        """Return a text that changes with every new or withdrawn verdict, and once a day."""
+        times = self._redis.zrange(keys.VERDICT_TIMES, 0, -1, withscores=True)
+        return f"{hash(tuple(times))} {now.date()}"

@@ -1,5 +1,6 @@
 """Alerts in the store."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -43,6 +44,11 @@ class AlertStore:
     def get(self, event: str) -> AlertMessage | None:
         """Return the alert of one event, or None."""
         return next(iter(self._read([event.encode()])), None)
+
+    @raises_unavailable
+    def fetch(self, events: Sequence[str]) -> list[AlertMessage]:
+        """Return the alerts of some events, in their order; events without an alert are left out."""
+        return self._read([event.encode() for event in events])
 
     @raises_unavailable
     def count(self) -> int:

@@ -1,6 +1,6 @@
 """Episodes, the state of sensors, and the hours in which sensors were online."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import redis
 
+from hub.domain.corrections import Correction, Corrections
 from hub.domain.episodes import ActiveAlert, Episode, SensorState
 from hub.store import keys
 from hub.store.client import raises_unavailable
@@ -16,6 +17,7 @@ from hub.store.episode_rows import decode_episode_or_id, decode_state, encode_st
 from hub.store.events import EventStore
 from hub.store.sensor_history import expire_traces
 from hub.store.site_thresholds import SiteThresholds
+from hub.store.verdicts import VerdictStore
 from shared.taxonomy import CATEGORIES
 
 _HOUR_MS: Final = 3_600_000
@@ -35,12 +37,21 @@ class EpisodeStore:
         self._rows = archive.rows
         self._committed: StateCache = {}
         self.thresholds = SiteThresholds(archive)
+        self.verdicts = VerdictStore(archive)
 
     @contextmanager
     def batch(self) -> Iterator[EpisodeBatch]:
         """Open a batch of events: load what it needs, and commit what it changed; see `EpisodeBatch`."""
         with self._redis.pipeline(transaction=True) as pipe:
             yield EpisodeBatch(self._archive, pipe, self._committed)
+
+    def muted(self, places: Iterable[str]) -> set[str]:
+        """Return those of some sensors that raise no alert, as operators set on their pages.
+
+        Raises:
+            UnavailableError: the store is away.
+        """
+        return self._archive.sensors.muted(places)
 
     @raises_unavailable
     def sensor_states(self, places: Sequence[str]) -> dict[str, SensorState]:
@@ -115,6 +126,16 @@ class EpisodeStore:
         }
         return {name: episode for name, episode in found.items() if episode is not None}
 
+    def corrections(self) -> Corrections:
+        """Return the corrections of episodes by verdicts; those of removed episodes are missing.
+
+        Raises:
+            UnavailableError: the store is away.
+        """
+        categories = self.verdicts.corrected_episodes()
+        present = self.present([*categories])
+        return Corrections({one.id: Correction(one, categories[name]) for name, one in present.items()})
+
     def _episodes(self, ids: Sequence[str]) -> list[Episode]:
         rows = self._redis.mget([keys.episode(name) for name in ids]) if ids else []
         read = (
@@ -156,15 +177,28 @@ class EpisodeStore:
             return None
         return min(firsts), int(newest if newest is not None else before[1])
 
-    @raises_unavailable
-    def suppress(self, place: str, category: str, alert: str, from_ms: int, until_ms: int) -> None:
+    def suppress(self, place: str, category: str, alert: ActiveAlert) -> None:
         """Raise no alert of a category at a place for a span of time: its episodes then belong to `alert`."""
+        self._change_state(place, lambda state: state.calls.update({category: alert}))
+
+    def end_suppression(self, place: str, category: str, alert: str) -> None:
+        """Let a category raise alerts at a place again; that of a later alert stays."""
+
+        def end(state: SensorState) -> None:
+            call = state.calls.get(category)
+            if call is not None and call.alert == alert:
+                del state.calls[category]
+
+        self._change_state(place, end)
+
+    @raises_unavailable
+    def _change_state(self, place: str, change: Callable[[SensorState], None]) -> None:
         with self._redis.pipeline(transaction=True) as pipe:
             while True:
                 try:
                     pipe.watch(keys.recent(place))
                     state = self._state_from(place, pipe.get(keys.recent(place)))
-                    state.calls[category] = ActiveAlert(alert, from_ms, until_ms)
+                    change(state)
                     pipe.multi()
                     pipe.set(keys.recent(place), encode_state(state))
                     pipe.execute()

@@ -9,7 +9,7 @@ A request looks at a limited number of events: a page may hold fewer than were a
 next one.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -61,6 +61,7 @@ class EventFilter:
         min_laeq: at least this loud, in the sensor's unit.
         clock: with this status of the sensor's clock.
         backfilled: whether they are replays of old recordings.
+        with_alert: only those that raised an alert.
     """
 
     since_ms: int | None = None
@@ -70,6 +71,7 @@ class EventFilter:
     min_laeq: float | None = None
     clock: ClockStatus | None = None
     backfilled: bool | None = None
+    with_alert: bool = False
 
     @property
     def by_facts(self) -> bool:
@@ -127,13 +129,21 @@ class EventQueries:
         self._read_facts = self._redis.register_script(_FACTS)
 
     @raises_unavailable
-    def events(self, wanted: EventFilter, *, limit: int, after: Cursor | None = None) -> Page:
+    def events(
+        self,
+        wanted: EventFilter,
+        *,
+        limit: int,
+        after: Cursor | None = None,
+        keep: Callable[[Sequence[Cursor]], Sequence[Cursor]] | None = None,
+    ) -> Page:
         """Return a page of events, newest first.
 
         Args:
             wanted: which.
             limit: most events.
             after: where the page begins; at the newest if not given.
+            keep: returns those of some events that are listed, in the same order; all if not given.
 
         Raises:
             UnavailableError: the store is away.
@@ -141,7 +151,8 @@ class EventQueries:
         chosen: list[str] = []
         looked_at, last = 0, None
         for batch in self._batches(wanted, after):
-            for cursor in self._matching(wanted, batch):
+            matching = list(self._matching(wanted, batch))
+            for cursor in matching if keep is None else keep(matching):
                 chosen.append(cursor.id)
                 last = cursor
                 if len(chosen) == limit:
@@ -175,7 +186,10 @@ class EventQueries:
 
     def _matching(self, wanted: EventFilter, batch: Sequence[Cursor]) -> Iterator[Cursor]:
         """Return the events of a batch that are of the category, and otherwise as wanted."""
-        if wanted.place is not None and wanted.category is not None:
+        if wanted.place is not None and wanted.with_alert:
+            begin = wanted.place.replace("/", ".") + "."
+            batch = [cursor for cursor in batch if cursor.id.startswith(begin)]
+        if wanted.category is not None and (wanted.place is not None or wanted.with_alert) and batch:
             scores = self._redis.zmscore(keys.events_of(wanted.category), [cursor.id for cursor in batch])
             batch = [cursor for cursor, score in zip(batch, scores, strict=True) if score is not None]
         if not wanted.by_facts:
@@ -259,6 +273,8 @@ class EventQueries:
 
 def _narrowest(wanted: EventFilter) -> str:
     """Key of the narrowest index that serves."""
+    if wanted.with_alert:
+        return keys.ALERTS
     if wanted.place is None and wanted.category is None:
         return keys.EVENTS
     return keys.events_of(wanted.place or wanted.category or "")

@@ -48,9 +48,14 @@ class EventRemoval:
                 pipe.hmget(keys.event(key), "clip", "site", "presence")
             rows = dict(zip(due, pipe.execute(), strict=True))
         alerts = self._due(keys.ALERTS, limit_ms)
+        raised = self._redis.zmscore(keys.ALERTS, due) if due else []
+        alerted = [key for key, at in zip(due, raised, strict=True) if at is not None]
         # No transaction: a full store refuses those. The index of all events goes last, so that a removal that is cut
         # short is repeated.
         with self._redis.pipeline(transaction=False) as pipe:
+            for key in alerted:  # a verdict may have moved their events to other indexes
+                for category in CATEGORIES:
+                    pipe.zrem(keys.events_of(category), key)
             for key, (_, site, presence) in rows.items():
                 for index in self._rows.read("event", key, partial(_indexes_of_row, key, site), presence) or ():
                     pipe.zrem(index, key)

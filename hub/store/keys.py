@@ -57,7 +57,7 @@ def alert(event: str) -> str:
 
 
 def sensor(place: str) -> str:
-    """Return the key of a hash: state of a sensor, its last report and what its events show of it."""
+    """Return the key of a hash: state of a sensor, its last report, what its events show; `edits` of its page."""
     return f"{PREFIX}:sensor:{place}"
 
 

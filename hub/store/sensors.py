@@ -1,18 +1,22 @@
 """The state of sensors as they announced it, their clocks, and their newest events."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from hub.domain.records import ClockReading, Sensor
+from hub.domain.sensor_edits import SensorEdits
 from hub.store import keys
 from hub.store.client import raises_unavailable
 from hub.store.codec import report_fields, report_of, sensor_from_hash
+from hub.store.json_rows import encode
 from hub.store.rows import Rows
 from hub.store.sensor_signals import numbers_fields
 from shared.messages.sensor import StateMessage
+
+_EDITS: Final = b"edits"
 
 
 class SensorStore:
@@ -94,4 +98,26 @@ class SensorStore:
     def from_row(self, place: str, row: dict[bytes, bytes]) -> Sensor | None:
         """Return a sensor from its hash, without a report that cannot be read; None if nothing can be read."""
         sensor = self._rows.read("sensor", place, partial(sensor_from_hash, place), row)
-        return sensor and replace(sensor, report=self._rows.read("report", place, report_of, row))
+        if sensor is None:
+            return None
+        edits = self._rows.read("sensor edits", place, SensorEdits.model_validate_json, row.get(_EDITS))
+        report = self._rows.read("report", place, report_of, row)
+        return replace(sensor, report=report, edits=edits or SensorEdits())
+
+    @raises_unavailable
+    def edit(self, place: str, edits: SensorEdits) -> None:
+        """Keep what an operator set about a sensor."""
+        self._redis.hset(keys.sensor(place), _EDITS, encode(edits.model_dump()))
+
+    @raises_unavailable
+    def muted(self, places: Iterable[str]) -> set[str]:
+        """Return those of some sensors that raise no alert."""
+        asked = sorted(set(places))
+        pipe = self._redis.pipeline(transaction=False)
+        for place in asked:
+            pipe.hget(keys.sensor(place), _EDITS)
+        read = (
+            self._rows.read("sensor edits", place, SensorEdits.model_validate_json, row)
+            for place, row in zip(asked, pipe.execute(), strict=True)
+        )
+        return {place for place, edits in zip(asked, read, strict=True) if edits is not None and edits.muted}

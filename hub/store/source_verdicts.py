@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from hub.domain.episodes import Episode
 from hub.domain.records import to_ms
+from hub.domain.verdicts import Verdict
 from hub.store.episodes import EpisodeStore
 from hub.store.source_rows import StoredSource
 from hub.store.sources import SourceStore
@@ -23,7 +24,7 @@ class SourceVerdicts:
         self._store = store
         self._episode_store = episode_store
 
-    def take(self, alert: AlertMessage, match: MatchMessage | None, *, same: bool) -> None:
+    def take(self, alert: AlertMessage, match: MatchMessage | None, *, same: bool) -> str:
         """Join or part the sources of an alert and a match of it; where one of them has none, nothing changes.
 
         Args:
@@ -32,17 +33,63 @@ class SourceVerdicts:
                 episode out of its source.
             same: whether they are the same.
 
+        Returns:
+            The episode whose source was joined with the alert's or parted from it; "" if nothing changed.
+
         Raises:
             UnavailableError: the store is away.
         """
         own = self._episode_store.episode(alert.episode)
         if own is None:
+            return ""
+        if match is not None:
+            found = self._episode_of(match, alert.categories[0])
+            other = "" if found is None else found.id
+        else:
+            other = "" if same else self._other_of_source(own.id)
+        if other in {"", own.id} or self._holds(own.id, other, same=same):
+            return ""
+        return other if (self.same if same else self.part)(own.id, other) else ""
+
+    def take_back(self, verdict: Verdict) -> None:
+        """Take back what a verdict did to sources; afterwards the rules of `hub.domain.sources` decide on them.
+
+        Raises:
+            UnavailableError: the store is away.
+        """
+        pair = [self._episode_store.episode(name) for name in (verdict.episode, verdict.other_episode) if name]
+        names = [one.id for one in pair if one is not None]
+        known = self._store.members(names)
+        own = self._store.get(known[names[0]].source) if len(known) == 2 else None
+        if own is None:
             return
-        other = None if match is None else self._episode_of(match, alert.categories[0])
-        if match is None and not same:
-            self.leave(own.id)
-        elif other is not None and other.id != own.id:
-            (self.same if same else self.part)(own.id, other.id)
+        for drawer in self._store.attempts(own.group, own.network, {*self._store.episode_ids(own.id), *names}):
+            before = {name: member for name in drawer.members if (member := drawer.before(name)) is not None}
+            if not before.keys() >= set(names):
+                continue
+            free = {name: replace(before[name], fixed=False) for name in names}
+            first, second = free[names[0]], free[names[1]]
+            if verdict.verdict == "same":
+                free |= drawer.partition.split(first, second, before | free)
+            else:
+                drawer.partition.release(first.source, second.source)
+            drawer.filed |= free
+
+    def _holds(self, episode: str, other: str, *, same: bool) -> bool:
+        """Return whether two episodes are of one source already, or marked as different already."""
+        known = self._store.members([episode, other])
+        if len(known) < 2:
+            return False
+        if known[episode].source == known[other].source:
+            return same
+        own = self._store.get(known[episode].source)
+        return not same and own is not None and known[other].source in own.source.apart
+
+    def _other_of_source(self, episode: str) -> str:
+        """Return another episode of the same source; "" if there is none."""
+        member = self._store.members([episode]).get(episode)
+        others = [] if member is None else self._store.episode_ids(member.source)
+        return next((name for name in others if name != episode), "")
 
     def leave(self, episode: str) -> bool:
         """Have an episode be of a source of its own by a person's verdict; False if it is already, or of none.
@@ -50,10 +97,8 @@ class SourceVerdicts:
         Raises:
             UnavailableError: the store is away.
         """
-        member = self._store.members([episode]).get(episode)
-        others = [] if member is None else self._store.episode_ids(member.source)
-        other = next((name for name in others if name != episode), None)
-        return other is not None and self.part(episode, other)
+        other = self._other_of_source(episode)
+        return bool(other) and self.part(episode, other)
 
     def _episode_of(self, match: MatchMessage, category: str) -> Episode | None:
         """Return the episode of a category that a match belongs to."""

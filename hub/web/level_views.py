@@ -158,17 +158,19 @@ def _label(at: datetime, name: SpanName) -> str:
 
 
 def episodes_of(parts: WebContext, place: str, span: Span) -> dict[str, list[Episode]]:
-    """Return the episodes of each category in a span, the newest first; categories without any are left out.
+    """Return the episodes of each category, as corrected, in a span, the newest first; empty categories are left out.
 
     Raises:
         UnavailableError: the store does not answer.
     """
     begin_ms, end_ms = (1_000 * at_s for at_s in span.bounds_s)
+    since_ms, corrections = begin_ms - _BEFORE_MS, parts.episode_store.corrections()
     found = {}
     for category in CATEGORIES:
         episodes = parts.episode_store.episodes(
-            limit=_MOST_EPISODES, before_ms=end_ms, since_ms=begin_ms - _BEFORE_MS, place=place, category=category
+            limit=_MOST_EPISODES, before_ms=end_ms, since_ms=since_ms, place=place, category=category
         )
+        episodes = corrections.of(episodes, category, since_ms=since_ms, before_ms=end_ms, place=place)
         if own := [episode for episode in episodes if episode.last_ms > begin_ms]:
             found[category] = own
     return found

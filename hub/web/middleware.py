@@ -1,7 +1,7 @@
 """Security headers of all answers, and checks of all requests.
 
 - A strict Content-Security-Policy forbids to load, frame or run anything from other origins. Sound may also come from
-  the page's own memory (`blob:`): the page decrypts sealed sound there.
+  the page's own memory (`blob:`): the page decrypts sealed sound there. A picture may be part of the page (`data:`).
 - A request must name the hub in `Host` (`hub.web.allowed_hosts`).
 - A path must not lead out of a folder (`..`), which no client of the hub's pages or API sends.
 - A request that changes data must come from the hub's own page (its `Origin` is the hub) or have the header
@@ -45,8 +45,8 @@ _OUTWARD: Final = re.compile(r"(^|[/\\])\.\.([/\\]|$)")
 _TOO_LARGE: Final = f"the request is larger than {UPLOAD_CAP_BYTES // 2**20} MB"
 Answer = Callable[[Request, int, str, Mapping[str, str]], Response]
 HEADERS: Final = {
-    "Content-Security-Policy": "default-src 'self'; media-src 'self' blob:; object-src 'none'; base-uri 'none';"
-    " form-action 'self'; frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'self'; media-src 'self' blob:; img-src 'self' data:;"
+    " object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",

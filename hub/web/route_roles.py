@@ -74,8 +74,10 @@ ROUTE_RULES: Final[Mapping[str, RouteRule]] = {
     "GET /sources/{source_id}": VIEW,
     "GET /settings": CONFIGURATION,
     "GET /audit": ADMINISTER,
+    "POST /settings/channels/{name}/test": OPERATE,
     # forms of pages
     "POST /alerts/{alert_id}/verdict": JUDGE,
+    "POST /alerts/{alert_id}/verdict/withdraw": JUDGE,
     "POST /sources/{source_id}/join": JUDGE,
     "POST /sources/{source_id}/leave": JUDGE,
     "POST /names": OPERATE,
@@ -83,6 +85,7 @@ ROUTE_RULES: Final[Mapping[str, RouteRule]] = {
     "POST /names/{name_id}/remove": ERASE,
     "POST /sources/{source_id}/name": OPERATE,
     "POST /sensors/{site}/{name}/commands": OPERATE,
+    "POST /sensors/{site}/{name}/edits": OPERATE,
     # data of the API
     f"GET {_API}/alerts": VIEW,
     f"GET {_API}/alerts/{{alert_id}}": VIEW,
@@ -120,6 +123,7 @@ ROUTE_RULES: Final[Mapping[str, RouteRule]] = {
     f"GET {_API}/export/feedback.{{form}}": EXPORT,
     # changes by the API
     f"POST {_API}/alerts/{{alert_id}}/feedback": JUDGE,
+    f"POST {_API}/alerts/{{alert_id}}/feedback/withdraw": JUDGE,
     f"POST {_API}/feedback": JUDGE,
     f"POST {_API}/sources/{{source_id}}/join": JUDGE,
     f"POST {_API}/sources/{{source_id}}/leave": JUDGE,
@@ -128,6 +132,7 @@ ROUTE_RULES: Final[Mapping[str, RouteRule]] = {
     f"DELETE {_API}/names/{{name_id}}": ERASE,
     f"POST {_API}/sources/{{source_id}}/name": OPERATE,
     f"POST {_API}/sensors/{{site}}/{{sensor}}/commands": OPERATE,
+    f"PATCH {_API}/sensors/{{site}}/{{sensor}}": OPERATE,
 }
 _PATTERNS: Final = tuple(
     (route.partition(" ")[0], compile_path(route.partition(" ")[2])[0], rule) for route, rule in ROUTE_RULES.items()

@@ -1,4 +1,4 @@
-"""API representations of events, episodes, alerts, thresholds and sensors. Times are UTC; levels are in dB."""
+"""API representations of events, episodes and matches. Times are UTC; levels are in dB."""
 
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -9,11 +9,9 @@ from hub.alerting.explanation import MatchExplanation
 from hub.domain.episodes import Episode
 from hub.domain.named_sounds import NamedSound
 from hub.domain.records import StoredEvent
-from hub.domain.thresholds import Threshold
-from hub.domain.verdicts import Verdict
 from shared.events import ClockStatus, LevelUnit
 from shared.levels.values import LevelDetails
-from shared.messages.alert import AlertMessage, MatchMessage
+from shared.messages.alert import MatchMessage
 from shared.messages.event import LevelDetailsMessage
 from shared.messages.fields import Probability
 from shared.taxonomy import CATEGORIES
@@ -92,6 +90,9 @@ class EventView(BaseModel):
         description="public keys that its kept audio is sealed to; empty if the audio is in clear, or not kept"
     )
     name: str | None = Field(description="name of its named sound, as known when the hub judged the event")
+    corrected_categories: list[str] = Field(
+        [], description="categories that a verdict on its alert states instead of the hub's; empty without one"
+    )
 
 
 class EventList(BaseModel):
@@ -141,6 +142,7 @@ class EpisodeView(BaseModel):
     site: str
     sensor: str
     category: str
+    detected_category: str = Field(description="category that the hub detected; another one if a verdict corrects it")
     opened_at: datetime
     ended_at: datetime
     clips: int
@@ -158,50 +160,6 @@ class EpisodeList(BaseModel):
 
     episodes: list[EpisodeView]
     next: str | None
-
-
-class AlertList(BaseModel):
-    """Alerts, newest first. For older ones repeat the request with `after` = `next`; null at the end."""
-
-    alerts: list[AlertMessage]
-    next: str | None
-
-
-class VerdictList(BaseModel):
-    """Verdicts, newest first. For older ones repeat the request with `after` = `next`; null at the end."""
-
-    feedback: list[Verdict]
-    next: str | None
-
-
-class ThresholdView(BaseModel):
-    """Match probability from which a category raises alerts at a site, and the expected alerts per day."""
-
-    category: str
-    value: float
-    tuned: bool = Field(description="whether the hub tuned it for the site; false: the setting applies")
-    false_alerts_per_day: float
-    low: float = Field(description="lower end of a 90 % interval of false alerts per day")
-    high: float
-    alerts_per_day: float
-    episodes: int
-    days: float
-    verdicts: int
-
-
-class ThresholdList(BaseModel):
-    """Thresholds of a site."""
-
-    site: str
-    thresholds: list[ThresholdView]
-
-
-class VerdictResult(BaseModel):
-    """A stored verdict, and the threshold of its category before and after it."""
-
-    verdict: Verdict
-    threshold_before: float
-    threshold_after: float
 
 
 def event_view(event: StoredEvent, sound: NamedSound | None = None, details: LevelDetails | None = None) -> EventView:
@@ -246,6 +204,7 @@ def episode_view(episode: Episode) -> EpisodeView:
         site=site,
         sensor=sensor,
         category=episode.category,
+        detected_category=CATEGORIES[int(episode.id.rpartition(".")[2])],
         opened_at=from_ms(episode.opened_ms),
         ended_at=from_ms(episode.last_ms),
         clips=episode.clips,
@@ -273,23 +232,6 @@ def why_view(event: StoredEvent, match: StoredEvent, why: MatchExplanation) -> E
         counterfactuals=list(why.counterfactuals),
         attention=why.frames.tolist(),
         match_attention=why.match_frames.tolist(),
-    )
-
-
-def threshold_view(category: str, tuned: Threshold | None, default: float) -> ThresholdView:
-    """Return the API representation of a threshold; the default applies if none is tuned."""
-    threshold = tuned or Threshold(default)
-    return ThresholdView(
-        category=category,
-        value=threshold.value,
-        tuned=tuned is not None,
-        false_alerts_per_day=threshold.false_alerts_per_day,
-        low=threshold.low,
-        high=threshold.high,
-        alerts_per_day=threshold.alerts_per_day,
-        episodes=int(threshold.episodes),
-        days=threshold.days,
-        verdicts=int(threshold.verdicts),
     )
 
 

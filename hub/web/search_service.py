@@ -4,13 +4,15 @@ The hub cuts a recording of at most 60 s into clips of 10 s, as sensors do. Each
 matches several clips is returned once, with the clip that it matches best.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from hub.alerting.matching import match_messages
 from hub.domain.records import StoredEvent
 from hub.search.backend import By, Exclusion, Filter, Query, exclude_recent_from_sensor
 from hub.web.context import WebContext
+from hub.web.transcoding import is_mp4, mp4_to_wav
 from shared.audio import MAX_SAMPLES, Waveform, read_whole
 from shared.errors import InvalidError
 from shared.events import CLIP_S
@@ -20,7 +22,10 @@ from shared.recording import of_bytes
 
 UPLOAD_CAP_BYTES: Final = 20 * 1024 * 1024
 LONGEST_S: Final = 60.0
-_FORMATS: Final = ("WAV", "WAVEX", "RF64", "FLAC", "OGG")
+_FORMATS: Final = ("WAV", "WAVEX", "RF64", "FLAC", "OGG", "MP3")
+KINDS: Final = "wav, flac, ogg, mp3 or m4a"
+_LIKELY: Final = 0.5
+"""Probability from which a match shows that a sound, or its source, was recorded before."""
 _LAST_PIECE_S: Final = 2.0
 """A rest at most this long is no clip of its own."""
 
@@ -36,6 +41,29 @@ class SearchHit:
 
     match: MatchMessage
     at_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingSearch:
+    """The result of a search by recording.
+
+    Attributes:
+        hits: matches, the most similar first.
+        presence: probability of each category, 8 values, the highest over the clips of the recording.
+    """
+
+    hits: list[SearchHit]
+    presence: tuple[float, ...]
+
+
+Before = Literal["source", "kind", "no"]
+
+
+def recorded_before(hits: Sequence[SearchHit]) -> Before:
+    """Return what was probably recorded before: this source, only this kind of sound, or neither."""
+    if any((hit.match.same_source or 0.0) >= _LIKELY for hit in hits):
+        return "source"
+    return "kind" if any((hit.match.match_probability or 0.0) >= _LIKELY for hit in hits) else "no"
 
 
 def search_by_event(
@@ -71,20 +99,20 @@ def search_by_event(
     return match_messages(parts.retrieval, event.space, matches, parts.settings.alerts.min_shared_probability)
 
 
-def search_by_audio(parts: WebContext, data: bytes, k: int, chosen: Filter, by: By = By.BOTH) -> list[SearchHit]:
-    """Return the events most similar to a recording, the most similar first.
+def search_by_audio(parts: WebContext, recording: Sound, k: int, chosen: Filter, by: By = By.BOTH) -> RecordingSearch:
+    """Return the events most similar to a recording, and its categories.
 
     Args:
         parts: the hub's parts.
-        data: content of a wav, flac or ogg file.
+        recording: as of `decode_upload`.
         k: most matches to return.
         chosen: filter of the searched events.
         by: criterion of the ranking.
 
     Raises:
-        InvalidError: not such a file; it is too long, damaged or empty; or the model cannot rank by source.
+        InvalidError: the model cannot rank by source.
     """
-    sounds = split_into_clips(*decode_upload(data))
+    sounds = split_into_clips(*recording)
     space = parts.extractor.space.id
     towers = parts.retrieval.embed_all(space, parts.extractor.extract_many(sounds))
     answers = parts.retrieval.search_all([(space, Query(tower, k, filter=chosen, by=by)) for tower in towers])
@@ -93,23 +121,25 @@ def search_by_audio(parts: WebContext, data: bytes, k: int, chosen: Filter, by: 
         for match in match_messages(parts.retrieval, space, matches, parts.settings.alerts.min_shared_probability):
             if match.event not in best or _rank(match) > _rank(best[match.event].match):
                 best[match.event] = SearchHit(match, number * CLIP_S)
-    return sorted(best.values(), key=lambda one: _rank(one.match), reverse=True)[:k]
+    hits = sorted(best.values(), key=lambda one: _rank(one.match), reverse=True)[:k]
+    presence = parts.retrieval.presence_all(space, towers)
+    return RecordingSearch(hits, tuple(max(of_clips) for of_clips in zip(*presence, strict=True)))
 
 
-def decode_upload(data: bytes) -> tuple[Waveform, int]:
+def decode_upload(data: bytes) -> Sound:
     """Decode a recording to float32 [samples], mono, and its rate in Hz; decode at most `LONGEST_S`.
 
     Raises:
-        InvalidError: not a wav, flac or ogg file, too long, damaged or empty.
+        InvalidError: not a file of `KINDS`, too long, damaged or empty; or m4a, and ffmpeg is not installed.
     """
     if len(data) > UPLOAD_CAP_BYTES:
         raise InvalidError(f"the recording is larger than {UPLOAD_CAP_BYTES // 2**20} MB")
     try:
-        recording = of_bytes(data, _FORMATS)
+        recording = of_bytes(mp4_to_wav(data, LONGEST_S + 1.0) if is_mp4(data) else data, _FORMATS)
         most = min(MAX_SAMPLES // recording.channels, round(LONGEST_S * recording.rate_hz))
         return read_whole(recording, most), recording.rate_hz
     except InvalidError as error:
-        raise InvalidError(f"the recording: {error}; send wav, flac or ogg of at most {LONGEST_S:.0f} s") from error
+        raise InvalidError(f"the recording: {error}; send {KINDS} of at most {LONGEST_S:.0f} s") from error
 
 
 def split_into_clips(waveform: Waveform, rate_hz: int) -> list[Sound]:

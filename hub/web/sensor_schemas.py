@@ -3,9 +3,10 @@
 from dataclasses import asdict
 from datetime import datetime
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from hub.domain.records import Sensor, StoredEvent
+from hub.domain.sensor_edits import Description, Title
 from shared.events import LevelUnit
 from shared.messages.sensor import SensorHealth, ShedRange
 
@@ -50,6 +51,23 @@ class SensorView(BaseModel):
     calibration: str | None = Field(description="id of the calibration of its last event; null if it has none")
     calibrated_at: datetime | None = Field(description="time of that calibration, by the sensor's clock")
     report: ReportView | None
+    title: str = Field(description="as operators set it; empty without one")
+    description: str = Field(description="as operators set it; empty without one")
+    muted: bool = Field(description="whether it raises no alert")
+    retired: bool = Field(description="whether it is not expected to send any more")
+
+
+class SensorChanges(BaseModel):
+    """Changes of what operators set about a sensor; null leaves a field as it is."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"example": {"title": "Market square", "muted": False}}
+    )
+
+    title: Title | None = None
+    description: Description | None = None
+    muted: bool | None = None
+    retired: bool | None = None
 
 
 class SensorList(BaseModel):
@@ -73,6 +91,7 @@ def sensor_view(sensor: Sensor, last: StoredEvent | None) -> SensorView:
         clock_skew_s=sensor.clock_skew_s,
         level_unit=None if last is None else last.levels.unit,
         calibration=None if calibration is None else calibration.id,
+        **sensor.edits.model_dump(),
         calibrated_at=None if calibration is None else calibration.at,
         report=ReportView(**asdict(sensor.report)) if sensor.report is not None else None,
     )

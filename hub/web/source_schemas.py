@@ -9,11 +9,13 @@ from fastapi import HTTPException
 from pydantic import BaseModel, Field
 
 from hub.domain.episodes import Episode
+from hub.domain.records import to_ms
 from hub.domain.recurrence.analysis import RecurrenceSummary
 from hub.domain.sources import exemplars
 from hub.store.event_queries import Cursor
 from hub.store.source_rows import StoredSource
 from hub.web.context import WebContext
+from hub.web.pagination import begin_at
 from hub.web.pattern_schemas import RhythmView, rhythm_view
 from hub.web.schemas import from_ms
 
@@ -103,21 +105,29 @@ def known_of(parts: WebContext, name: str) -> Known:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class SourceFilter:
+    """A filter of sources; all pass by default. Times are those at which the latest episode began."""
+
+    site: str | None = None
+    category: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
 def sources(
-    parts: WebContext,
-    *,
-    limit: int,
-    after: Cursor | None = None,
-    site: str | None = None,
-    category: str | None = None,
+    parts: WebContext, wanted: SourceFilter, *, limit: int, after: Cursor | None = None
 ) -> tuple[list[StoredSource], Cursor | None]:
     """Return a page of sources, the most recent first, and the cursor of the next page.
 
     Raises:
         UnavailableError: the store is unavailable.
     """
+    after = begin_at(after, wanted.until)
     before = None if after is None else (after.ms, after.id)
-    found = parts.sources.newest(limit=limit + 1, before=before, site=site, category=category)
+    found = parts.sources.newest(limit=limit + 1, before=before, site=wanted.site, category=wanted.category)
+    since_ms = 0 if wanted.since is None else to_ms(wanted.since)
+    found = [one for one in found if one.source.last_ms >= since_ms]
     page = found[:limit]
     return page, Cursor(page[-1].source.last_ms, page[-1].id) if len(found) > limit else None
 

@@ -1,7 +1,7 @@
 """Geometry of the drawings on pages: numbers that templates turn into SVG."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final
@@ -99,27 +99,36 @@ def week(profile: Sequence[Sequence[float]]) -> Week:
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """A cell of the calendar."""
+    """A cell of the calendar; `hours` is None without data: the sensor was offline, or not there yet."""
 
     date: date
-    hours: float
+    hours: float | None
     shade: str
 
 
-def calendar(hours: Mapping[date, float], last: date, weeks: int) -> list[list[Day | None]]:
-    """Return days in rows by day of the week and columns by week; the last column ends with `last`."""
+def calendar(
+    hours: Mapping[date, float], last: date, weeks: int, observed: Collection[date]
+) -> list[list[Day | None]]:
+    """Return days in rows by day of the week and columns by week; the last column ends with `last`.
+
+    Args:
+        hours: hours with the sound, by day.
+        last: the present day.
+        weeks: number of columns.
+        observed: days with data; other days without the sound have none.
+    """
     monday = last - timedelta(days=last.weekday() + 7 * (weeks - 1))
     most = max(hours.values(), default=0.0)
     rows: list[list[Day | None]] = []
     for weekday in range(7):
         days = [monday + timedelta(days=weekday + 7 * week) for week in range(weeks)]
-        rows.append(
-            [
-                None if day > last else Day(day, hours.get(day, 0.0), heat_class(hours.get(day, 0.0), most))
-                for day in days
-            ]
-        )
+        rows.append([None if day > last else _day(day, hours, most, observed) for day in days])
     return rows
+
+
+def _day(day: date, hours: Mapping[date, float], most: float, observed: Collection[date]) -> Day:
+    lasted = hours.get(day, 0.0 if day in observed else None)
+    return Day(day, lasted, heat_class(lasted, most))
 
 
 @dataclass(frozen=True, slots=True)

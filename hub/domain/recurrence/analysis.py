@@ -41,6 +41,8 @@ FEWEST_DAYS: Final = 3
 """With fewer different days there is no pattern."""
 MOST_TESTS: Final = 20
 NO_PATTERN: Final = "no clear rhythm"
+SOME_HOURS: Final = "more often at some hours"
+"""Regularity of something with a likely window, but without days and a time that fit it."""
 
 _BLOCK: Final = 3
 """Hours in which a rhythm is looked for."""
@@ -89,6 +91,7 @@ class RecurrenceSummary:
         regularity: in words; the rule is `_regularity`'s.
         next: the next likely window; None if none stands out.
         tested: what became of such windows in the last third of the history; None if there was none to judge.
+        strength: how much more likely the history is with the named days and time than without, in nats; 0 without.
     """
 
     times: int
@@ -100,10 +103,23 @@ class RecurrenceSummary:
     regularity: str
     next: Window | None
     tested: BacktestResult | None
+    strength: float = 0.0
+
+    @property
+    def rank(self) -> tuple[float, float, int]:
+        """Return the order of patterns, the greatest first: strength, gain of the next window, number."""
+        gain = 0.0 if self.next is None else self.next.probability - self.next.base_rate
+        return self.strength, gain, self.times
 
 
 def summarise(
-    spans: Sequence[Interval], online: Ints, now: datetime, zone: ZoneInfo, pause_ms: int = 0
+    spans: Sequence[Interval],
+    online: Ints,
+    now: datetime,
+    zone: ZoneInfo,
+    pause_ms: int = 0,
+    *,
+    tests_forecasts: bool = True,
 ) -> RecurrenceSummary:
     """Summarise the occurrences so far, in figures and words, and the likely next ones.
 
@@ -113,6 +129,7 @@ def summarise(
         now: aware; windows begin at the next full hour or later.
         zone: the site's.
         pause_ms: longest pause within an occurrence: what follows a pause is no beginning.
+        tests_forecasts: whether to compute `tested`, which takes most of the time.
 
     Raises:
         InvalidError: `now` has no time zone.
@@ -126,6 +143,10 @@ def summarise(
     history = history_of(begun, online, now_ms // _HOUR_MS, zone)
     days = len({_at(span.opened_ms, zone).date() for span in past})
     enough = days >= FEWEST_DAYS
+    following = _next(history, zone) if enough else None
+    regularity, strength = _regularity(history, episodes[:, 0], zone) if enough else (NO_PATTERN, 0.0)
+    if regularity == NO_PATTERN and following is not None:
+        regularity = SOME_HOURS
     return RecurrenceSummary(
         times=len(begun),
         days=days,
@@ -133,9 +154,10 @@ def summarise(
         last_at=_at(past[-1].last_ms, zone) if past else None,
         median_duration_s=float(np.median(episodes[:, 1] - episodes[:, 0]) / 1000) if past else 0.0,
         profile=_profile(history),
-        regularity=_regularity(history, episodes[:, 0], zone) if enough else NO_PATTERN,
-        next=_next(history, zone) if enough else None,
-        tested=_tested(history, episodes[:, 1]) if enough else None,
+        regularity=regularity,
+        next=following,
+        tested=_tested(history, episodes[:, 1]) if enough and tests_forecasts else None,
+        strength=strength,
     )
 
 
@@ -168,8 +190,8 @@ def _tested(history: History, last_ms: Ints) -> BacktestResult | None:
     return backtest(history.active, history.observed, history.hour_of_week, ends.tolist())
 
 
-def _regularity(history: History, opened_ms: Ints, zone: ZoneInfo) -> str:
-    """On which days, and when, in words.
+def _regularity(history: History, opened_ms: Ints, zone: ZoneInfo) -> tuple[str, float]:
+    """On which days, and when, in words; and how much likelier that makes the history, in nats.
 
     For each three hours of the day and each choice of days (a set of days of the week, or every other day): how much
     more probable are the observations if it happens on the chosen days at one rate, 0.6 at least, and on the others
@@ -184,16 +206,18 @@ def _regularity(history: History, opened_ms: Ints, zone: ZoneInfo) -> str:
     hits, counted = (of[DAY:-DAY].reshape(-1, DAY) for of in rolling_any(active, observed, _BLOCK))
     evidence = _evidence(choices, (hits & counted).astype(np.float64), counted.astype(np.float64))
     chosen, hour = np.unravel_index(int(evidence.argmax()), evidence.shape)
-    if evidence[chosen, hour] < _LEAST_EVIDENCE:
-        return NO_PATTERN
+    strength = float(evidence[chosen, hour])
+    if strength < _LEAST_EVIDENCE:
+        return NO_PATTERN, 0.0
     begin, hours = _active_window(choices[chosen], active, observed, int(hour))
     if hours > _LONG:
-        return f"{_days(int(chosen) + 1, night=False)} between {begin:02}:00 and {(begin + hours) % DAY:02}:00"
+        text = f"{_days(int(chosen) + 1, night=False)} between {begin:02}:00 and {(begin + hours) % DAY:02}:00"
+        return text, strength
     shifts = np.array([_shift_s(at // _HOUR_MS, zone) for at in opened_ms.tolist()])
     after = ((opened_ms / 1000 + shifts) / _HOUR_S - hour) % DAY
     started = hour + np.median(after[after < _BLOCK]) if (after < _BLOCK).any() else begin
     at = round(2 * float(started)) % (2 * DAY)
-    return f"{_days(int(chosen) + 1, night=not 10 <= at < 42)} around {at // 2:02}:{at % 2 * 30:02}"
+    return f"{_days(int(chosen) + 1, night=not 10 <= at < 42)} around {at // 2:02}:{at % 2 * 30:02}", strength
 
 
 def _by_local_hour(history: History) -> tuple[Bools, Bools, int]:

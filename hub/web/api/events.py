@@ -8,13 +8,11 @@ from fastapi.responses import FileResponse
 
 from hub.domain.records import StoredEvent, to_ms
 from hub.search.backend import By
-from hub.store.event_queries import EventFilter
+from hub.web.api.filters import EventsAsked, MinLaeq
 from hub.web.api.params import (
     EVENT,
     After,
-    Backfilled,
     Category,
-    Clock,
     EventIdPath,
     Height,
     Limit,
@@ -29,6 +27,7 @@ from hub.web.api.params import (
 )
 from hub.web.audio import audio_path, get_audio_or_404, get_sealed_audio_or_404
 from hub.web.context import WebContext
+from hub.web.event_listing import events as listed
 from hub.web.listing import event_views
 from hub.web.pagination import decode_cursor, encode_cursor
 from hub.web.resolve import get_event_or_404
@@ -64,20 +63,9 @@ def routes(parts: WebContext) -> APIRouter:
     router = APIRouter(prefix="/events", tags=["events"])
 
     @router.get("", responses=errors(422, 503))
-    def events(
-        limit: Limit = 50,
-        after: After = None,
-        since: Since = None,
-        until: Until = None,
-        place: Place = None,
-        category: Category = None,
-        min_laeq: Annotated[float | None, Query(ge=-200, le=200, description="at least this loud, dB")] = None,
-        clock: Clock = None,
-        backfilled: Backfilled = None,
-    ) -> EventList:
+    def events(wanted: EventsAsked, limit: Limit = 50, after: After = None) -> EventList:
         """List archived events, newest first."""
-        wanted = EventFilter(_ms(since), _ms(until), place, category, min_laeq, clock, backfilled)
-        page = parts.catalogue.events(wanted, limit=limit, after=decode_cursor(after))
+        page = listed(parts, wanted, limit=limit, after=decode_cursor(after))
         return EventList(events=event_views(parts, page.events), next=encode_cursor(page.next))
 
     @router.get("/{event_id}", responses=errors(404, 422, 503))
@@ -93,7 +81,7 @@ def routes(parts: WebContext) -> APIRouter:
         until: Until = None,
         place: Place = None,
         category: Category = None,
-        min_laeq: Annotated[float | None, Query(ge=-200, le=200, description="at least this loud, dB")] = None,
+        min_laeq: MinLaeq = None,
         by: Ranked = By.BOTH,
         own_recent_clips: Annotated[
             bool, Query(description="include clips of the same sensor close in time")

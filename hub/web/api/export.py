@@ -1,19 +1,19 @@
 """Export events, alerts and verdicts as CSV or JSON lines, streamed page by page."""
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from typing import Any, Final
 
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 
-from hub.domain.records import to_ms
 from hub.domain.verdicts import Verdict
-from hub.store.event_queries import Cursor, EventFilter
-from hub.web.api.params import Backfilled, Category, Clock, Place, Since, Site, Until, errors
+from hub.store.event_queries import Cursor
+from hub.web.api.filters import AlertsAsked, EventsAsked, VerdictsAsked
+from hub.web.api.params import errors
 from hub.web.context import WebContext
+from hub.web.event_listing import events
 from hub.web.export import MEDIA_TYPES, Format, Row, csv_lines, iterate_pages, json_lines
-from hub.web.listing import AlertFilter, alerts, event_views, verdicts
+from hub.web.listing import alerts, event_views, verdicts
 from hub.web.schemas import EventView
 from shared.levels.bands import NOMINAL_HZ
 from shared.messages.alert import AlertMessage
@@ -47,6 +47,7 @@ _EVENT: Final = (
     "audio",
     "sealed_to",
     "name",
+    "corrected_categories",
     *CATEGORIES,
 )
 _ALERT: Final = (
@@ -59,6 +60,7 @@ _ALERT: Final = (
     "severity",
     "name",
     "categories",
+    "detected_categories",
     "match_probability",
     "threshold",
     "laeq",
@@ -94,37 +96,28 @@ def routes(parts: WebContext) -> APIRouter:
     @router.get("/events.{form}", response_class=StreamingResponse, responses=_media("events", "newest first"))
     def export_events(
         form: Format,
-        since: Since = None,
-        until: Until = None,
-        place: Place = None,
-        category: Category = None,
-        clock: Clock = None,
-        backfilled: Backfilled = None,
+        wanted: EventsAsked,
     ) -> StreamingResponse:
         """Export events with levels and the probability of each category."""
-        wanted = EventFilter(_ms(since), _ms(until), place, category, clock=clock, backfilled=backfilled)
 
         def page(after: Cursor | None) -> tuple[Sequence[EventView], Cursor | None]:
-            found = parts.catalogue.events(wanted, limit=_PAGE, after=after)
+            found = events(parts, wanted, limit=_PAGE, after=after)
             return event_views(parts, found.events), found.next
 
         return _response("events", form, _EVENT, (_event_row(event) for event in iterate_pages(page)))
 
     @router.get("/alerts.{form}", response_class=StreamingResponse, responses=_media("alerts", "newest first"))
-    def export_alerts(
-        form: Format, since: Since = None, site: Site = None, place: Place = None, category: Category = None
-    ) -> StreamingResponse:
+    def export_alerts(form: Format, wanted: AlertsAsked) -> StreamingResponse:
         """Export alerts, one per row; JSON lines hold all fields."""
-        wanted = AlertFilter(site=site, place=place, category=category, since=since)
         found = iterate_pages(lambda after: alerts(parts, wanted, limit=_PAGE, after=after))
         if form == "jsonl":
             return _response("alerts", form, (), (alert.model_dump(mode="json") for alert in found))
         return _response("alerts", form, _ALERT, (_alert_row(alert) for alert in found))
 
     @router.get("/feedback.{form}", response_class=StreamingResponse, responses=_media("feedback", "newest first"))
-    def export_feedback(form: Format) -> StreamingResponse:
+    def export_feedback(form: Format, wanted: VerdictsAsked) -> StreamingResponse:
         """Export verdicts, one per row."""
-        found = iterate_pages(lambda after: verdicts(parts, limit=_PAGE, after=after))
+        found = iterate_pages(lambda after: verdicts(parts, wanted, limit=_PAGE, after=after))
         return _response("feedback", form, _VERDICT, (verdict.model_dump(mode="json") for verdict in found))
 
     return router
@@ -154,7 +147,3 @@ def _alert_row(alert: AlertMessage) -> Row:
         **{f"next_{name}": window.get(name) for name in ("start", "end", "probability")},
         "matches": [match.event for match in alert.matches],
     }
-
-
-def _ms(at: datetime | None) -> int | None:
-    return None if at is None else to_ms(at)

@@ -34,7 +34,7 @@ def _written_out(value: object) -> object:
     return value
 
 
-def _nearest(at: datetime) -> datetime:
+def nearest_time(at: datetime) -> datetime:
     """Return the nearest time that an event can have, so that any time is a valid bound of a list."""
     try:
         return min(max(at.astimezone(UTC), EARLIEST), LAST)
@@ -46,7 +46,7 @@ Limit = Annotated[int, Query(ge=1, le=500, description="most items to return")]
 After = Annotated[
     str | None, Query(pattern=f"^{FORM}$", description="`next` of an earlier answer: return the page after it")
 ]
-Time = Annotated[AwareDatetime, BeforeValidator(_written_out), AfterValidator(_nearest)]
+Time = Annotated[AwareDatetime, BeforeValidator(_written_out), AfterValidator(nearest_time)]
 Since = Annotated[Time | None, Query(description="only at this time or later", examples=["2026-06-01T00:00:00Z"])]
 Until = Annotated[Time | None, Query(description="only at this time or earlier", examples=["2026-06-02T00:00:00Z"])]
 Place = Annotated[

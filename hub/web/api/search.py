@@ -14,9 +14,20 @@ from hub.web.api.params import BY, CATEGORY, EVENT, PLACE, CsrfHeader, Time, err
 from hub.web.context import WebContext
 from hub.web.resolve import get_event_or_404
 from hub.web.schemas import EVENT_EXAMPLE
-from hub.web.search_service import UPLOAD_CAP_BYTES, SearchHit, filter_of, search_by_audio, search_by_event
+from hub.web.search_service import (
+    KINDS,
+    UPLOAD_CAP_BYTES,
+    Before,
+    SearchHit,
+    decode_upload,
+    filter_of,
+    recorded_before,
+    search_by_audio,
+    search_by_event,
+)
 from shared.errors import InvalidError
 from shared.messages.alert import MatchMessage
+from shared.messages.fields import Probability
 from shared.taxonomy import CATEGORIES
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -82,6 +93,13 @@ class SearchHitList(BaseModel):
     """The matches of a search, most similar first."""
 
     matches: list[SearchHitView]
+    presence: dict[str, Probability] | None = Field(
+        None, description="probability of each category in the recording; null for a search by event"
+    )
+    recorded_before: Before | None = Field(
+        None,
+        description="what was probably recorded before: this source, only this kind of sound, or neither; else null",
+    )
 
 
 def routes(parts: WebContext) -> APIRouter:
@@ -155,8 +173,12 @@ def _by_event(parts: WebContext, wanted: EventSearchRequest) -> SearchHitList:
 
 
 def _by_sound(parts: WebContext, data: bytes, wanted: AudioSearchRequest) -> SearchHitList:
-    matches = search_by_audio(parts, data, wanted.k, wanted.filter(), wanted.by)
-    return SearchHitList(matches=[_view(found) for found in matches])
+    found = search_by_audio(parts, decode_upload(data), wanted.k, wanted.filter(), wanted.by)
+    return SearchHitList(
+        matches=[_view(hit) for hit in found.hits],
+        presence=dict(zip(CATEGORIES, found.presence, strict=True)),
+        recorded_before=recorded_before(found.hits),
+    )
 
 
 def _view(found: SearchHit) -> SearchHitView:
@@ -164,7 +186,7 @@ def _view(found: SearchHit) -> SearchHitView:
 
 
 _FILE: Final = {
-    "recording": {"type": "string", "format": "binary", "description": "wav, flac or ogg, at most 60 s and 20 MB"}
+    "recording": {"type": "string", "format": "binary", "description": f"{KINDS}, at most 60 s and 20 MB"}
 }
 
 

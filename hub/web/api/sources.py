@@ -1,12 +1,13 @@
 """API of sources: episodes that one machine, dog, siren or voice made."""
 
-from typing import Annotated, Final
+from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from hub.store.source_verdicts import SourceVerdicts
-from hub.web.api.params import EPISODE, After, Category, CsrfHeader, Limit, Site, errors
+from hub.web.api.filters import SOURCE, SourcesAsked
+from hub.web.api.params import EPISODE, After, CsrfHeader, Limit, errors
 from hub.web.context import WebContext
 from hub.web.pagination import decode_cursor, encode_cursor
 from hub.web.schemas import EpisodeList, episode_view
@@ -21,7 +22,6 @@ from hub.web.source_schemas import (
     sources,
 )
 
-SOURCE: Final = r"^[0-9a-f]{10}$"
 SourceName = Annotated[str, Path(pattern=SOURCE, description="id of a source", examples=[SOURCE_EXAMPLE])]
 
 
@@ -47,9 +47,9 @@ def routes(parts: WebContext) -> APIRouter:
     verdicts = SourceVerdicts(parts.sources, parts.episode_store)
 
     @router.get("", name="sources", responses=errors(422, 503))
-    def listed(limit: Limit = 50, after: After = None, site: Site = None, category: Category = None) -> SourceList:
+    def listed(wanted: SourcesAsked, limit: Limit = 50, after: After = None) -> SourceList:
         """List sources, the most recent first."""
-        found, following = sources(parts, limit=limit, after=decode_cursor(after), site=site, category=category)
+        found, following = sources(parts, wanted, limit=limit, after=decode_cursor(after))
         return SourceList(sources=[source_view(parts, one) for one in found], next=encode_cursor(following))
 
     @router.get("/{source_id}", responses=errors(404, 422, 503))

@@ -4,23 +4,21 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
+from pydantic import AwareDatetime
 from starlette.datastructures import URL
 
-from hub.domain.verdicts import Verdict, VerdictKind
-from hub.web.access import author_of
+from hub.domain.verdicts import VerdictKind, state_of
+from hub.web.access import author_of, identity_of
 from hub.web.audio import audio_path, sealed_path
-from hub.web.listing import AlertFilter, alerts
+from hub.web.listing import alert_views, alerts
 from hub.web.pages.event import attention_of, explained, naming_of
+from hub.web.pages.list_fields import GivenFields, ListFields, options_of
 from hub.web.pages.rendering import PageRenderer
 from hub.web.pagination import decode_cursor, encode_cursor
-from hub.web.resolve import get_alert_or_404, get_event_or_404, parse_category
-from hub.web.verdict_service import VerdictInput, submit_verdict, threshold
-from shared.errors import InvalidError
-from shared.events import check_name
-from shared.messages.alert import Severity
+from hub.web.resolve import get_alert_or_404, get_event_or_404
+from hub.web.verdict_service import VerdictInput, submit_verdict, threshold, withdraw
 
 _PAGE: Final = 30
-_SEVERITIES: Final[tuple[Severity, ...]] = ("notice", "recurring", "urgent")
 
 
 def routes(shell: PageRenderer) -> APIRouter:
@@ -29,36 +27,28 @@ def routes(shell: PageRenderer) -> APIRouter:
     parts = shell.parts
 
     @router.get("/alerts")
-    def inbox(
-        request: Request,
-        after: str | None = None,
-        site: str | None = None,
-        category: str | None = None,
-        severity: str | None = None,
-    ) -> HTMLResponse:
-        wanted = AlertFilter(
-            site=check_name(site, "site") if site else None,
-            category=parse_category(category),
-            severity=_severity(severity),
-        )
-        found, following = alerts(parts, wanted, limit=_PAGE, after=decode_cursor(after))
+    def inbox(request: Request, given: GivenFields, after: str | None = None) -> HTMLResponse:
+        fields = ListFields(given, parts.places.timezone)
+        found, following = alerts(parts, fields.alerts(), limit=_PAGE, after=decode_cursor(after))
+        verdicts = parts.feedback.stored.for_alerts([alert.event for alert in found])
         return shell.page(
             request,
             "alerts.html",
             alerts=found,
             next=encode_cursor(following),
-            verdicts={alert.event: state_of(parts.feedback.for_alert(alert.event)) for alert in found},
-            chosen=wanted,
-            sites=parts.episode_store.sites(),
-            severities=_SEVERITIES,
+            verdicts={event: state_of(given) for event, given in verdicts.items()},
+            fields=fields,
+            options=options_of(parts),
         )
 
     @router.get("/alerts/{alert_id}")
     def alert(request: Request, alert_id: str, before: float | None = None) -> HTMLResponse:
-        found = get_alert_or_404(parts.archive, alert_id)
+        found = alert_views(parts, [get_alert_or_404(parts.archive, alert_id)])[0]
         event = get_event_or_404(parts.archive, alert_id)
-        verdicts = {verdict.match: verdict for verdict in parts.feedback.for_alert(alert_id)}
+        verdicts = {verdict.match: verdict for verdict in parts.feedback.stored.for_alert(alert_id)}
+        history = parts.feedback.stored.history(alert_id)
         lead = next(iter(found.categories), "")
+        tuned = next(iter(found.detected_categories), lead)
         return shell.page(
             request,
             "alert.html",
@@ -70,9 +60,10 @@ def routes(shell: PageRenderer) -> APIRouter:
             attention=attention_of(shell, event),
             alike=explained(shell, event, list(found.matches)),
             verdicts=verdicts,
-            history=parts.feedback.history(alert_id),
+            history=history,
             before=before,
-            threshold=threshold(parts, found.site, lead),
+            threshold=threshold(parts, found.site, tuned),
+            tuned=tuned,
             **naming_of(shell, event),
         )
 
@@ -93,19 +84,12 @@ def routes(shell: PageRenderer) -> APIRouter:
         page = URL(f"/alerts/{alert_id}").include_query_params(before=f"{given.threshold_before:.4f}")
         return RedirectResponse(f"{page}#moved", status_code=303)
 
+    @router.post("/alerts/{alert_id}/verdict/withdraw")
+    def take_back(
+        request: Request, alert_id: str, at: Annotated[AwareDatetime, Form()], match: Annotated[str, Form()] = ""
+    ) -> RedirectResponse:
+        given = withdraw(parts, alert_id, match or None, at, identity_of(request.scope))
+        page = URL(f"/alerts/{alert_id}").include_query_params(before=f"{given.threshold_before:.4f}")
+        return RedirectResponse(f"{page}#moved", status_code=303)
+
     return router
-
-
-def _severity(text: str | None) -> Severity | None:
-    for known in _SEVERITIES:
-        if text == known:
-            return known
-    if text:
-        raise InvalidError(f"unknown severity {text!r}; use one of {', '.join(_SEVERITIES)}")
-    return None
-
-
-def state_of(verdicts: list[Verdict]) -> str:
-    """Return the verdict on an alert as a whole, else the last one on a match; "" if there is none."""
-    whole = next((verdict for verdict in verdicts if verdict.match is None), None)
-    return (whole or verdicts[-1]).verdict if verdicts else ""

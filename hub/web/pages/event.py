@@ -13,6 +13,7 @@ from hub.search.backend import Filter
 from hub.store.event_queries import EventFilter
 from hub.web.audio import audio_path, sealed_path
 from hub.web.band_chart import level_chart
+from hub.web.listing import alert_views
 from hub.web.name_service import likely
 from hub.web.pages.rendering import PageRenderer
 from hub.web.resolve import get_event_or_404
@@ -44,8 +45,9 @@ def routes(shell: PageRenderer) -> APIRouter:
         found = get_event_or_404(parts.archive, event_id)
         presence = sorted(zip(CATEGORIES, found.presence, strict=True), key=lambda pair: -pair[1])
         comparable = found.space in parts.retrieval.spaces
-        similar = search_by_event(parts, found, _SIMILAR, Filter()) if comparable else []
-        alert = parts.archive.alerts.get(event_id)
+        earlier = Filter(until_ms=to_ms(found.captured_at))
+        similar = search_by_event(parts, found, _SIMILAR, earlier) if comparable else []
+        alert = next(iter(alert_views(parts, parts.archive.alerts.fetch([event_id]))), None)
         details = parts.archive.level_details.fetch([event_id]).get(event_id)
         episodes = _episodes(shell, found)
         return shell.page(
@@ -65,7 +67,8 @@ def routes(shell: PageRenderer) -> APIRouter:
             sources=parts.sources.members([episode.id for episode in episodes]),
             alike=explained(shell, found, similar),
             alert=alert,
-            verdicts={verdict.match: verdict for verdict in parts.feedback.for_alert(event_id)} if alert else {},
+            corrected=alert.categories if alert is not None and alert.detected_categories else [],
+            verdicts={verdict.match: verdict for verdict in parts.feedback.stored.for_alert(event_id)},
             flagged={match.event for match in alert.matches} if alert else set(),
             before=_neighbour(shell, found),
             **naming_of(shell, found),
@@ -134,7 +137,8 @@ def _episodes(shell: PageRenderer, event: StoredEvent) -> list[Episode]:
         )
         if episode.opened_ms <= at < episode.last_ms
     ]
-    return sorted(found, key=lambda episode: -episode.peak_presence)
+    shown = shell.parts.episode_store.corrections().apply(found)
+    return sorted(shown, key=lambda episode: -episode.peak_presence)
 
 
 def _continue_threshold(shell: PageRenderer) -> float:

@@ -3,18 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
-from hub.domain.records import Sensor
+from hub.domain.records import Sensor, StoredEvent
 from hub.domain.sensor_status import sensor_status
-from hub.store.event_queries import EventFilter
+from hub.web.alert_schemas import AlertView
+from hub.web.event_listing import EventListFilter, events
 from hub.web.listing import AlertFilter, alerts
+from hub.web.pages.list_fields import GivenFields, ListFields, options_of
 from hub.web.pages.rendering import PageRenderer
 from hub.web.pagination import decode_cursor, encode_cursor
-from hub.web.resolve import parse_category, parse_place
 from hub.web.svg import StripChart, strip
 from shared.messages.alert import AlertMessage, ForecastWindow
 
@@ -46,8 +47,8 @@ def routes(shell: PageRenderer) -> APIRouter:
         now = datetime.now(UTC)
         recent, _ = alerts(parts, AlertFilter(since=now - _LOOKED_BACK), limit=200)
         newest, following = alerts(parts, AlertFilter(), limit=_ALERTS)
-        events = parts.catalogue.events(EventFilter(), limit=_EVENTS)
-        sensors = parts.archive.sensors.all()
+        latest = events(parts, EventListFilter(), limit=_EVENTS)
+        sensors = [sensor for sensor in parts.archive.sensors.all() if not sensor.edits.retired]
         return shell.page(
             request,
             "feed.html",
@@ -56,40 +57,49 @@ def routes(shell: PageRenderer) -> APIRouter:
             today=sum(alert.captured_at > now - timedelta(days=1) for alert in recent),
             places_today=len({(a.site, a.sensor) for a in recent if a.captured_at > now - timedelta(days=1)}),
             coming=upcoming_windows(recent, now),
-            events=events.events,
-            names=parts.name_matcher.names_of([str(event.id) for event in events.events]),
-            next=encode_cursor(events.next),
+            events=latest.events,
+            **_labels(shell, latest.events),
+            next=encode_cursor(latest.next),
             strips=_strips(shell, sensors, now),
             sensors=len(sensors),
             unwell=sum(not sensor_status(sensor, now).is_ok for sensor in sensors),
         )
 
     @router.get("/events")
-    def events(
-        request: Request, after: str | None = None, place: str | None = None, category: str | None = None
-    ) -> HTMLResponse:
-        wanted = EventFilter(place=parse_place(place), category=parse_category(category))
-        page = parts.catalogue.events(wanted, limit=100, after=decode_cursor(after))
+    def all_events(request: Request, given: GivenFields, after: str | None = None) -> HTMLResponse:
+        fields = ListFields(given, parts.places.timezone)
+        page = events(parts, fields.events(), limit=100, after=decode_cursor(after))
         return shell.page(
             request,
             "events.html",
             events=page.events,
-            names=parts.name_matcher.names_of([str(event.id) for event in page.events]),
+            **_labels(shell, page.events),
             next=encode_cursor(page.next),
             first=not after,
-            place=wanted.place or "",
-            category=wanted.category or "",
-            places=[sensor.place for sensor in parts.archive.sensors.all()],
+            fields=fields,
+            options={**options_of(parts), "site": ()},
         )
 
     return router
 
 
-def upcoming_windows(recent: Sequence[AlertMessage], now: datetime) -> list[AlertMessage]:
-    """Return the alerts with a forecast that has not ended, the next first: the newest per place and category."""
-    latest: dict[tuple[str, str, str], AlertMessage] = {}
+def _labels(shell: PageRenderer, shown: Sequence[StoredEvent]) -> dict[str, Any]:
+    """Return the names of events, and the categories that verdicts correct, by id."""
+    ids = [str(event.id) for event in shown]
+    return {
+        "names": shell.parts.name_matcher.names_of(ids),
+        "corrections": shell.parts.feedback.stored.corrections(ids),
+    }
+
+
+def upcoming_windows(recent: Sequence[AlertView], now: datetime) -> list[AlertView]:
+    """Return the alerts with a forecast that has not ended, the next first: the newest per place and category.
+
+    A forecast of a category that a verdict corrects does not count.
+    """
+    latest: dict[tuple[str, str, str], AlertView] = {}
     for alert in reversed(recent):  # the newest comes last and overwrites earlier ones
-        if alert.recurrence is not None:
+        if alert.recurrence is not None and alert.recurrence.category in alert.categories:
             latest[alert.site, alert.sensor, alert.recurrence.category] = alert
     ahead = [(window.start, alert) for alert in latest.values() if (window := _window(alert)) and window.end > now]
     return [alert for _, alert in sorted(ahead, key=lambda one: one[0])[:_NEXT]]

@@ -19,7 +19,8 @@ def routes(shell: PageRenderer) -> APIRouter:
     @router.get("/map")
     def plans(request: Request) -> HTMLResponse:
         now = datetime.now(UTC)
-        sensors = {sensor.place: sensor for sensor in parts.archive.sensors.all()}
+        known = {sensor.place: sensor for sensor in parts.archive.sensors.all()}
+        sensors = {place: sensor for place, sensor in known.items() if not sensor.edits.retired}
         recent, _ = alerts(parts, AlertFilter(since=now - timedelta(days=1)), limit=500)
         counts: dict[str, int] = {}
         for alert in recent:
@@ -28,6 +29,8 @@ def routes(shell: PageRenderer) -> APIRouter:
         positions = parts.places.positions
         sites: dict[str, dict[str, tuple[float, float]]] = {}
         for place, position in sorted(positions.items()):
+            if place in known and place not in sensors:
+                continue  # it is retired
             sites.setdefault(place.partition("/")[0], {})[place] = position
         return shell.page(
             request,
@@ -35,6 +38,7 @@ def routes(shell: PageRenderer) -> APIRouter:
             plans={site: plan(places) for site, places in sites.items()},
             conditions={place: sensor_status(sensor, now) for place, sensor in sensors.items()},
             counts=counts,
+            titles={place: sensor.edits.title for place, sensor in sensors.items() if sensor.edits.title},
             elsewhere=[sensor for place, sensor in sensors.items() if place not in positions],
         )
 

@@ -1,24 +1,28 @@
 """Pages of patterns: which category recurs where, how regularly, and when it is expected next."""
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import HTMLResponse
 
+from hub.domain.records import to_ms
 from hub.domain.recurrence.analysis import RecurrenceSummary
 from hub.store.event_queries import EpisodeCount
 from hub.store.source_rows import StoredSource
 from hub.web.context import WebContext
-from hub.web.listing import AlertFilter, alerts, episodes
+from hub.web.listing import EpisodeFilter, episodes, tallies
+from hub.web.pages.list_fields import ListFields, options_of
 from hub.web.pages.rendering import PageRenderer
 from hub.web.resolve import parse_category, parse_place
 from hub.web.svg import DAYS, calendar, week
 
-_ROWS: Final = 60
-_FORECAST_ROWS: Final = 8
-"""Rows of the list with regularity and forecast; each takes noticeable time to compute."""
+_ROWS: Final = 100
+"""Rows of the list: the most frequent pairs of place and category, the strongest rhythm first."""
+_KNOWN: Final = 2_000
+"""Patterns that are kept."""
 _WEEKS: Final = 13
 _EPISODES: Final = 8
 _SOURCES: Final = 8
@@ -32,24 +36,40 @@ def routes(shell: PageRenderer) -> APIRouter:
     parts = shell.parts
     known: dict[tuple[str, str, int, str], RecurrenceSummary] = {}
 
-    def pattern_of(place: str, category: str, version: str = "") -> RecurrenceSummary:
-        """Return a pattern; it is cached until the hour ends or the version changes."""
+    def patterns_of(pairs: Sequence[tuple[str, str]], version: str, *, in_full: bool) -> list[RecurrenceSummary]:
+        """Return patterns; they are cached until the hour ends or the version changes."""
         now = datetime.now(UTC)
-        key = (place, category, int(now.timestamp()) // 3600, version)
-        if key not in known:
-            if len(known) > 4 * _FORECAST_ROWS * _ROWS:
-                known.clear()
-            known[key] = parts.patterns.pattern(place, category, now)
-        return known[key]
+        wanted = [(place, category, int(now.timestamp()) // 3600, version) for place, category in pairs]
+        missing = [key for key in wanted if key not in known]
+        if len(known) > _KNOWN:
+            known.clear()
+            missing = wanted
+        asked = [(place, category, now) for place, category, _, _ in missing]
+        known.update(zip(missing, parts.patterns.patterns(asked, tests_forecasts=in_full), strict=True))
+        return [known[key] for key in wanted]
 
     @router.get("/patterns")
-    def patterns(request: Request) -> HTMLResponse:
-        tallies = parts.catalogue.tallies([sensor.place for sensor in parts.archive.sensors.all()])[:_ROWS]
-        rows = [
-            (tally, pattern_of(tally.place, tally.category) if number < _FORECAST_ROWS else None)
-            for number, tally in enumerate(tallies)
+    def patterns(
+        request: Request, site: str = "", place: str = "", category: str = "", since: str = ""
+    ) -> HTMLResponse:
+        given = {"site": site, "place": place, "category": category, "since": since}
+        fields = ListFields({name: text for name, text in given.items() if text}, parts.places.timezone)
+        wanted = fields.alerts()
+        since_ms = 0 if wanted.since is None else to_ms(wanted.since)
+        places = [
+            sensor.place
+            for sensor in parts.archive.sensors.all()
+            if wanted.place in {None, sensor.place} and wanted.site in {None, sensor.place.partition("/")[0]}
         ]
-        return shell.page(request, "patterns.html", rows=rows)
+        found = [
+            one
+            for one in tallies(parts, places)
+            if wanted.category in {None, one.category} and one.last_ms >= since_ms
+        ][:_ROWS]
+        version = f"list {parts.episode_store.corrections().moves()}"
+        summaries = patterns_of([(one.place, one.category) for one in found], version, in_full=False)
+        rows = sorted(zip(found, summaries, strict=True), key=lambda row: row[1].rank, reverse=True)
+        return shell.page(request, "patterns.html", rows=rows, fields=fields, options=options_of(parts))
 
     @router.get("/patterns/{site}/{sensor}/{category}")
     def pattern(request: Request, site: str, sensor: str, category: str) -> HTMLResponse:
@@ -57,12 +77,12 @@ def routes(shell: PageRenderer) -> APIRouter:
         parse_category(category)
         if place not in {each.place for each in parts.archive.sensors.all()}:
             raise HTTPException(404, f"no sensor {place}")
-        tallies = {(t.place, t.category): t for t in parts.catalogue.tallies([place])}
-        tally = tallies.get((place, category), EpisodeCount(place, category, 0, 0))
-        summary, now = pattern_of(place, category, _version(tally)), datetime.now(UTC)
+        counts = {(t.place, t.category): t for t in tallies(parts, [place])}
+        tally = counts.get((place, category), EpisodeCount(place, category, 0, 0))
+        (summary,), now = patterns_of([(place, category)], _version(tally), in_full=True), datetime.now(UTC)
         hours = week(summary.profile.tolist())
-        last, _ = episodes(parts, limit=_EPISODES, place=place, category=category)
-        latest, _ = alerts(parts, AlertFilter(place=place, category=category), limit=5)
+        last, _ = episodes(parts, EpisodeFilter(place=place, category=category), limit=_EPISODES)
+        observed = parts.patterns.observed_days([place], now)
         return shell.page(
             request,
             "pattern.html",
@@ -74,14 +94,13 @@ def routes(shell: PageRenderer) -> APIRouter:
             calendar=list(
                 zip(
                     DAYS,
-                    calendar(parts.patterns.days(place, category, now), shell.local(now).date(), _WEEKS),
+                    calendar(parts.patterns.days(place, category, now), shell.local(now).date(), _WEEKS, observed),
                     strict=True,
                 )
             ),
             sources=sources_of(parts, place, category),
             episodes=last,
-            alerts=latest,
-            others=[t for t in tallies.values() if t.category != category],
+            others=[t for t in counts.values() if t.category != category],
         )
 
     return router

@@ -18,6 +18,7 @@ from hub.domain.source_summary import describe_source
 from hub.web.access import identity_of
 from hub.web.context import WebContext
 from hub.web.schemas import from_ms
+from hub.web.verdict_service import may_withdraw
 from shared.messages.alert import SourceMessage
 from shared.taxonomy import CATEGORIES
 
@@ -85,8 +86,10 @@ class PageRenderer:
             calibrated=describe_calibration,
             source_summary=self.source_summary,
         )
-        self._templates.tests.update(regular=is_regular)
-        self._templates.globals.update(CATEGORIES=CATEGORIES, sections=_SECTIONS, moment=from_ms)
+        self._templates.tests.update(regular=is_regular, withdrawable=may_withdraw)
+        self._templates.globals.update(
+            CATEGORIES=CATEGORIES, category_names=NAMES, sections=_SECTIONS, moment=from_ms
+        )
 
     def add_filters(self, **filters: Callable[..., Any]) -> None:
         """Add filters that the templates of some pages use."""

@@ -1,5 +1,7 @@
 """Search page: by a past event, at an address that can be shared, or by a recording."""
 
+import base64
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,10 +14,22 @@ from hub.web.api.search import AudioSearchRequest, EventSearchRequest, Filters, 
 from hub.web.audio import audio_path
 from hub.web.pages.rendering import PageRenderer
 from hub.web.resolve import get_event_or_404
-from hub.web.search_service import SearchHit, search_by_audio, search_by_event
+from hub.web.search_service import (
+    KINDS,
+    SearchHit,
+    decode_upload,
+    recorded_before,
+    search_by_audio,
+    search_by_event,
+)
+from hub.web.spectrogram import png, spectrogram
 from shared.errors import InvalidError
+from shared.extractor import Sound
+from shared.taxonomy import CATEGORIES
 
 _LIKELY: Final = 0.5
+_WIDTH, _HEIGHT = 800, 128
+"""Size of the picture of an upload, in pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +47,28 @@ class Result:
         return bool(match.shared) or (match.same_source or 0.0) >= _LIKELY
 
 
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """An uploaded recording.
+
+    Attributes:
+        name: name of its file.
+        picture: its spectrogram, as the address of a PNG that holds it.
+        presence: categories and their probabilities, the most likely first.
+    """
+
+    name: str
+    picture: str
+    presence: list[tuple[str, float]]
+
+
+def uploaded(name: str, recording: Sound, presence: Sequence[float]) -> Upload:
+    """Return what the page shows of an upload; the hub keeps nothing of it."""
+    drawn = png(spectrogram(*recording), width=_WIDTH, height=_HEIGHT, smooth=True)
+    picture = f"data:image/png;base64,{base64.b64encode(drawn).decode()}"
+    return Upload(name, picture, sorted(zip(CATEGORIES, presence, strict=True), key=lambda pair: -pair[1]))
+
+
 def routes(shell: PageRenderer) -> APIRouter:
     """Return the routes of searches."""
     router = APIRouter()
@@ -44,7 +80,7 @@ def routes(shell: PageRenderer) -> APIRouter:
         fields: dict[str, str],
         query: StoredEvent | None = None,
         problem: str = "",
-        name: str = "",
+        upload: Upload | None = None,
     ) -> HTMLResponse:
         events = parts.archive.fetch([hit.match.event for hit in hits or []])
         by_id = {str(event.id): event for event in events}
@@ -60,7 +96,9 @@ def routes(shell: PageRenderer) -> APIRouter:
             fields=fields,
             query=query,
             problem=problem,
-            recording=name,
+            upload=upload,
+            before=recorded_before(hits or []),
+            kinds=KINDS,
             places=[sensor.place for sensor in parts.archive.sensors.all()],
         )
         response.status_code = 422 if problem else 200
@@ -98,6 +136,13 @@ def routes(shell: PageRenderer) -> APIRouter:
             return page(request, None, fields, problem=str(error))
         return page(request, [SearchHit(match) for match in found], fields, query=query)
 
+    def _by_sound(
+        request: Request, data: bytes, wanted: AudioSearchRequest, fields: dict[str, str], name: str
+    ) -> HTMLResponse:
+        recording = decode_upload(data)
+        found = search_by_audio(parts, recording, wanted.k, wanted.filter(), wanted.by)
+        return page(request, found.hits, fields, upload=uploaded(name, recording, found.presence))
+
     @router.post("/search")
     async def by_sound(request: Request) -> HTMLResponse:
         async with request.form(max_files=1, max_fields=10) as form:
@@ -109,10 +154,9 @@ def routes(shell: PageRenderer) -> APIRouter:
                 if not data:
                     raise InvalidError("choose a recording first")  # noqa: TRY301 - the page shows it like any other error
                 wanted = read(AudioSearchRequest, {**_filters(fields), **_by(fields), "k": 12})
-                found = await run_in_threadpool(search_by_audio, parts, data, wanted.k, wanted.filter(), wanted.by)
+                return await run_in_threadpool(_by_sound, request, data, wanted, fields, name)
             except InvalidError as error:
-                return await run_in_threadpool(page, request, None, fields, None, str(error), name)
-            return await run_in_threadpool(page, request, found, fields, None, "", name)
+                return await run_in_threadpool(page, request, None, fields, None, str(error))
 
     return router
 

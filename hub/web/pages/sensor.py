@@ -7,7 +7,9 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from hub.commands.command_client import make_command
+from hub.domain.sensor_edits import SensorEdits
 from hub.domain.sensor_status import sensor_status
+from hub.web.api.search import read
 from hub.web.pages.rendering import PageRenderer
 from hub.web.resolve import get_sensor_or_404
 from shared.commands import CommandAction
@@ -54,5 +56,20 @@ def routes(shell: PageRenderer) -> APIRouter:
         changes = {setting.strip(): value.strip() or None} if action == "change-settings" else None
         parts.commands.send(make_command(place, action, hub=parts.commands.hub, settings=changes))
         return RedirectResponse(f"/sensors/{place}#commands", status_code=_SEE_OTHER)
+
+    @router.post("/sensors/{site}/{name}/edits")
+    def edit(
+        site: str,
+        name: str,
+        title: Annotated[str, Form()] = "",
+        description: Annotated[str, Form()] = "",
+        muted: Annotated[bool, Form()] = False,
+        retired: Annotated[bool, Form()] = False,
+    ) -> RedirectResponse:
+        place = get_sensor_or_404(parts.archive, f"{site}/{name}").place
+        text = description.strip().replace("\r\n", "\n")
+        given = {"title": title.strip(), "description": text, "muted": muted, "retired": retired}
+        parts.archive.sensors.edit(place, read(SensorEdits, given))
+        return RedirectResponse(f"/sensors/{place}", status_code=_SEE_OTHER)
 
     return router

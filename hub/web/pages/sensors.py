@@ -15,7 +15,7 @@ from hub.web.resolve import last_events
 from hub.web.svg import StripChart, strip
 
 _CLIPS: Final = 60
-_WORST_FIRST: Final = ("lost", "silent", "stopped", "online")
+_WORST_FIRST: Final = ("lost", "silent", "stopped", "online", "retired")
 
 
 @dataclass(frozen=True, slots=True)

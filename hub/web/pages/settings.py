@@ -1,12 +1,15 @@
-"""Page of the settings in effect, with secrets masked, and of each site's thresholds."""
+"""Page of the settings in effect, with secrets masked, of each site's thresholds, and of notification channels."""
 
 from typing import Any, Final, NamedTuple
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
+from hub.notify.channel_test import channel_of, send_test_alert
+from hub.notify.service import notifiers_of
 from hub.web.pages.rendering import PageRenderer
 from hub.web.verdict_service import thresholds
+from shared.errors import EarwitnessError
 
 _UNSET: Final = "not set"
 _MASKED: Final = "set, not shown"
@@ -26,8 +29,7 @@ def routes(shell: PageRenderer) -> APIRouter:
     router = APIRouter()
     parts = shell.parts
 
-    @router.get("/settings")
-    def settings(request: Request) -> HTMLResponse:
+    def page(request: Request, outcome: str = "", *, failed: bool = False) -> HTMLResponse:
         groups = {name: list(flat(group)) for name, group in parts.settings.model_dump(mode="json").items()}
         sites = {
             site: thresholds(parts, site)
@@ -40,7 +42,23 @@ def routes(shell: PageRenderer) -> APIRouter:
             groups=groups,
             sites=sites,
             budget=parts.settings.alerts.max_false_alerts_per_day,
+            channels=notifiers_of(parts.settings),
+            outcome=outcome,
+            failed=failed,
         )
+
+    @router.get("/settings")
+    def settings(request: Request) -> HTMLResponse:
+        return page(request)
+
+    @router.post("/settings/channels/{name}/test")
+    def test_channel(request: Request, name: str) -> HTMLResponse:
+        channel = channel_of(parts.settings, name)
+        try:
+            send_test_alert(channel, parts.settings.hub.name)
+        except EarwitnessError as error:
+            return page(request, f"{name} did not accept the test alert: {error}", failed=True)
+        return page(request, f"{name} ({channel.kind}) accepted the test alert.")
 
     return router
 

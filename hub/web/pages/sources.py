@@ -9,14 +9,14 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from hub.domain.source_summary import NOUNS, ordinal
 from hub.store.source_verdicts import SourceVerdicts
 from hub.web.audio import audio_path
+from hub.web.listing import AlertFilter
 from hub.web.name_service import of_source
+from hub.web.pages.list_fields import ListFields, options_of
 from hub.web.pages.rendering import PageRenderer
 from hub.web.pagination import decode_cursor, encode_cursor
-from hub.web.resolve import parse_category
-from hub.web.source_schemas import PLACES_FROM, known_of, places_of, source_of, sources
+from hub.web.source_schemas import PLACES_FROM, SourceFilter, known_of, places_of, source_of, sources
 from hub.web.svg import DAYS, calendar, plan, week
 from shared.errors import InvalidError
-from shared.events import check_name
 
 _ROWS: Final = 30
 _FORECAST_ROWS: Final = 8
@@ -35,12 +35,16 @@ def routes(shell: PageRenderer) -> APIRouter:
 
     @router.get("/sources")
     def list_(
-        request: Request, after: str | None = None, site: str | None = None, category: str | None = None
+        request: Request,
+        after: str | None = None,
+        site: str = "",
+        category: str = "",
+        since: str = "",
+        until: str = "",
     ) -> HTMLResponse:
-        site = check_name(site, "site") if site else None
-        page, following = sources(
-            parts, limit=_ROWS, after=decode_cursor(after), site=site, category=parse_category(category)
-        )
+        given = {"site": site, "category": category, "since": since, "until": until}
+        fields = ListFields({name: text for name, text in given.items() if text}, parts.places.timezone)
+        page, following = sources(parts, _filter(fields.alerts()), limit=_ROWS, after=decode_cursor(after))
         now = datetime.now(UTC)
         rows = []
         for number, one in enumerate(page):
@@ -55,9 +59,8 @@ def routes(shell: PageRenderer) -> APIRouter:
             "sources.html",
             rows=rows,
             next=encode_cursor(following),
-            site=site,
-            category=category or None,
-            sites=parts.episode_store.sites(),
+            fields=fields,
+            options={**options_of(parts), "place": ()},
         )
 
     @router.get("/sources/{source_id}", response_model=None)
@@ -69,7 +72,8 @@ def routes(shell: PageRenderer) -> APIRouter:
         hours = week(known.pattern.profile.tolist())
         places = places_of(known.episodes)
         positions = {place: at for place in places if (at := parts.places.positions.get(place)) is not None}
-        others, _ = sources(parts, limit=_OTHERS + 1, site=group.site, category=group.category)
+        others, _ = sources(parts, SourceFilter(group.site, group.category), limit=_OTHERS + 1)
+        observed = parts.patterns.observed_days(places, now)
         return shell.page(
             request,
             "source.html",
@@ -81,7 +85,9 @@ def routes(shell: PageRenderer) -> APIRouter:
             pattern=known.pattern,
             week=hours.rows,
             most=hours.most,
-            calendar=list(zip(DAYS, calendar(known.calendar, shell.local(now).date(), _WEEKS), strict=True)),
+            calendar=list(
+                zip(DAYS, calendar(known.calendar, shell.local(now).date(), _WEEKS, observed), strict=True)
+            ),
             exemplars=[
                 (event, audio_path(parts, event) is not None) for event in parts.archive.fetch(known.exemplars)
             ],
@@ -106,3 +112,7 @@ def routes(shell: PageRenderer) -> APIRouter:
         return RedirectResponse(f"/sources/{joined}", status_code=303)
 
     return router
+
+
+def _filter(given: AlertFilter) -> SourceFilter:
+    return SourceFilter(given.site, given.category, given.since, given.until)

@@ -110,7 +110,7 @@ def test_a_verdict_given_on_the_command_line_moves_the_threshold(feedback: Feedb
     code, reported = run(store_url, "feedback", "add", "demo.s1.boot.1", "different", "--note", "a van", "--by", "me")
     assert code == 0
     assert reported["threshold"]["verdicts"] == 1  # type: ignore[index]
-    (given,) = feedback.all()
+    (given,) = feedback.stored.all()
     assert (given.verdict, given.note, given.author) == ("different", "a van", "me")
 
 
@@ -163,10 +163,10 @@ def test_a_verdict_that_another_one_replaced_stays_in_the_history(
     about, hour = alert(1), timedelta(hours=1)
     first = feedback.submit(alert=about, match=None, verdict="same", by="ines", now=MONDAY)
     second = feedback.submit(alert=about, match=None, verdict="different", by="otto", note="a fan", now=MONDAY + hour)
-    assert feedback.for_alert(about.event) == [second]
-    assert feedback.history(about.event) == [first, second]
+    assert feedback.stored.for_alert(about.event) == [second]
+    assert feedback.stored.history(about.event) == [first, second]
     archive.client.delete(keys.verdict_history(about.event))
-    assert feedback.history(about.event) == [second], "an earlier hub kept none"
+    assert feedback.stored.history(about.event) == [second], "an earlier hub kept none"
     third = feedback.submit(alert=about, match=None, verdict="same", by="ines", now=MONDAY + 2 * hour)
-    assert feedback.history(about.event) == [second, third]
-    assert feedback.all() == [third]
+    assert feedback.stored.history(about.event) == [second, third]
+    assert feedback.stored.all() == [third]

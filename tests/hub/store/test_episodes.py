@@ -307,11 +307,11 @@ def test_a_verdict_moves_the_threshold_at_once(
     after = episode_store.thresholds.of("demo")["dog"]
     assert after.value > before.value
     assert (after.verdicts, before.verdicts) == (1, 0)
-    assert feedback.for_alert(alerted.event) == feedback.verdicts() == feedback.all() == [given]
+    assert feedback.stored.for_alert(alerted.event) == feedback.stored.newest() == feedback.stored.all() == [given]
     changed = feedback.submit(
         alert=alerted, match="demo.s9.boot.0", verdict="same", now=MONDAY + timedelta(seconds=1)
     )
-    assert feedback.all() == [changed], "a later verdict on the same match replaces the earlier one"
+    assert feedback.stored.all() == [changed], "a later verdict on the same match replaces the earlier one"
     assert episode_store.thresholds.of("demo")["dog"].value < after.value
 
 
@@ -353,7 +353,7 @@ def test_feedback_on_what_is_not_there_is_refused(
         feedback.submit(alert=alerted, match="unknown.b.0", verdict="same")
     with pytest.raises(InvalidError, match="unknown categories"):
         feedback.submit(alert=alerted, match=None, verdict="wrong-category", categories=["cat"])
-    assert feedback.all() == []
+    assert feedback.stored.all() == []
 
 
 def histories(episode_store: EpisodeStore) -> list[tuple[object, ...]]:

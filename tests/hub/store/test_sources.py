@@ -367,6 +367,44 @@ def test_different_of_a_whole_alert_takes_its_episode_out(world: World) -> None:
     assert not world.verdicts.leave(alert.episode)
 
 
+def test_a_withdrawn_verdict_leaves_sources_to_the_rule(world: World, archive: EventStore) -> None:
+    stores = Stores.of(archive)
+    feedback = build_feedback(stores, build_threshold_tuner(AlertsSettings(), stores))
+    past = source_event(0, 1, at(0))
+    world.receive(past, source_event(1, 1, at(1)))
+    (alert,) = world.receive(source_event(2, 2, at(2)), match=past)
+    (known,) = world.receive(source_event(3, 1, at(3)), match=past)
+    world.files()
+    by_rule = {names(0, 1, 3), names(2)}
+    joined = feedback.submit(alert=alert, match=str(past.id), verdict="same")
+    assert (joined.other_episode, world.groups()) == ("demo.s1.boot.0.7", {names(0, 1, 2, 3)})
+    feedback.withdraw(alert, str(past.id), joined.at)
+    assert world.groups() == by_rule
+    world.receive(source_event(4, 2, at(4)), source_event(5, 1, at(5)))
+    world.files()
+    by_rule = {names(0, 1, 3, 5), names(2, 4)}
+    assert world.groups() == by_rule, "later episodes go by the rule again"
+    for match in (str(past.id), None):
+        parted = feedback.submit(alert=known, match=match, verdict="different")
+        assert world.groups() == {names(0, 1, 5), names(3), names(2, 4)}
+        feedback.withdraw(known, match, parted.at)
+        assert world.groups() == by_rule
+
+
+def test_a_verdict_that_changed_no_source_takes_nothing_back(world: World, archive: EventStore) -> None:
+    stores = Stores.of(archive)
+    feedback = build_feedback(stores, build_threshold_tuner(AlertsSettings(), stores))
+    past = source_event(0, 1, at(0))
+    world.receive(past)
+    (alert,) = world.receive(source_event(1, 2, at(1)), match=past)
+    world.files()
+    first = feedback.submit(alert=alert, match=str(past.id), verdict="same", by="ines", now=at(2))
+    again = feedback.submit(alert=alert, match=str(past.id), verdict="same", by="otto", now=at(3))
+    assert (first.other_episode, again.other_episode) == ("demo.s1.boot.0.7", "")
+    feedback.withdraw(alert, str(past.id), again.at)
+    assert world.groups() == {names(0, 1)}, "the first verdict applies again"
+
+
 def test_an_old_id_leads_to_the_source_that_it_became_a_part_of(world: World) -> None:
     world.receive(source_event(0, 1, at(0)), source_event(1, 1, at(1)), source_event(2, 2, at(2)))
     world.files()

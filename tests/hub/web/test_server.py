@@ -88,7 +88,7 @@ def test_check_tries_and_finds_a_hub_on_addresses_of_ipv6(named: Named, host: st
 def test_unknown_parameters_are_refused_in_words(web: Demo) -> None:
     with httpx.Client(base_url=web.url, timeout=20) as client:
         for path in (
-            "/alerts?since=2026-01-01",
+            "/alerts?sinc=2026-01-01",
             "/api/v1/alerts?sinc=x&limit=3",
             "/api/v1/sensors?x=1",
             "/?site=demo",
@@ -98,8 +98,8 @@ def test_unknown_parameters_are_refused_in_words(web: Demo) -> None:
             assert "unknown parameters" in answer.json()["detail"]
         detail = client.get("/api/v1/events?sinc=x").json()["detail"]
         assert detail.startswith("unknown parameters 'sinc'; known are after, backfilled, category, clock")
-        page = client.get("/alerts?since=x", headers={"Accept": "text/html"})
+        page = client.get("/alerts?sinc=x", headers={"Accept": "text/html"})
         assert page.status_code == 422
-        assert "unknown parameters &#39;since&#39;; known are after" in page.text
+        assert "unknown parameters &#39;sinc&#39;; known are after" in page.text
         for path in ("/alerts?site=&category=music&severity=urgent", "/metrics?name[]=up", "/healthz?from=probe"):
             assert client.get(path).status_code == 200, path

@@ -46,12 +46,16 @@ def test_a_single_sensor_has_a_plan_and_none_has_none() -> None:
 
 
 def test_the_calendar_ends_today_and_has_a_row_a_weekday() -> None:
-    rows = calendar({date(2026, 6, 1): 2.0, date(2026, 6, 3): 1.0}, date(2026, 6, 3), weeks=3)
+    observed = {date(2026, 6, 1), date(2026, 6, 2)}
+    rows = calendar({date(2026, 6, 1): 2.0, date(2026, 6, 3): 1.0}, date(2026, 6, 3), 3, observed)
     assert [len(row) for row in rows] == [3] * 7
     assert rows[0][2] is not None
     assert rows[0][2].hours == 2.0
     assert rows[0][2].shade == "heat-5"
     assert rows[3][2] is None
+    assert [(row[2].hours, row[2].shade) for row in rows[1:3] if row[2]] == [(0.0, "heat-0"), (1.0, "heat-3")]
+    assert rows[6][1] is not None
+    assert (rows[6][1].hours, rows[6][1].shade) == (None, "unknown"), "the sensor did not exist yet"
 
 
 @pytest.mark.parametrize(

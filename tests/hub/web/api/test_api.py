@@ -185,7 +185,7 @@ def test_a_change_must_come_from_the_hubs_own_page_or_declare_itself(api: httpx.
     assert api.post(path, json=body, headers={"Origin": web.url}).status_code == 201
 
 
-def test_a_search_by_recording_finds_what_is_like_it(api: httpx.Client) -> None:
+def test_a_search_by_recording_finds_what_is_like_it(api: httpx.Client, web: Demo) -> None:
     rng = np.random.default_rng(3)
     saw = mix_scene(["powered-saw"], rng, 22_050, 25.0).waveform
     upload = {"recording": ("saw.flac", encode_flac(saw, 22_050), "audio/flac")}
@@ -194,6 +194,11 @@ def test_a_search_by_recording_finds_what_is_like_it(api: httpx.Client) -> None:
     matches = answer.json()["matches"]
     assert 0 < len(matches) <= 5
     assert {match["at_s"] for match in matches} <= {0.0, 10.0, 20.0}
+    assert answer.json()["presence"]["powered-saw"] == max(answer.json()["presence"].values())
+    page = httpx.post(f"{web.url}/search", files=upload, headers=OURS | {"Accept": "text/html"}, timeout=30).text
+    assert 'src="data:image/png;base64,' in page
+    assert "<span>Powered saw</span>" in page
+    assert "recorded before" in page
 
 
 def test_a_search_by_event_keeps_to_its_filters(api: httpx.Client) -> None:
