@@ -180,8 +180,9 @@ class Scorer:
         if self.tags is not None:
             levels += self.tags.weight * self.tags.affinities(query[None], events)[0]
         cosines = self.cosines(query, events)
-        ranks = self.identities.ranks(by, levels, cosines)[None]
-        return self.identities.closest(by, cosines[None], np.arange(len(events))[None]).raised(ranks)[0]
+        ranks = self.identities.ranks(by, levels, cosines)
+        closest = self.identities.closest(by, cosines[None], np.arange(len(events))[None])
+        return np.asarray(closest.raised(ranks[None])[0], dtype=np.float32)
 
     def attention(self, query: Features, event: Features) -> npt.NDArray[np.float32]:
         """Return the weight of each time step of a query in each category, paired with an event.
