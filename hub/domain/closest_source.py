@@ -80,8 +80,9 @@ class Closest:
         if margins is None or events < NEAREST:
             return cls(np.zeros(queries, dtype=np.int64), np.zeros(queries, dtype=np.int64))
         highest = cosines.max(axis=1)
-        ahead = highest - np.partition(cosines, -NEAREST, axis=1)[:, -NEAREST]
-        places = np.select([~np.isfinite(ahead), ahead >= margins.first, ahead >= margins.tenth], [0, 1, TENTH], 0)
+        compared = np.partition(cosines, -NEAREST, axis=1)[:, -NEAREST]
+        ahead = np.subtract(highest, compared, out=np.zeros_like(highest), where=np.isfinite(compared))
+        places = np.select([ahead >= margins.first, ahead >= margins.tenth], [1, TENTH], 0)
         return cls(np.where(cosines == highest[:, None], newest, np.iinfo(np.int64).min).argmax(axis=1), places)
 
     def raised(self, ranks: Floats) -> Floats:
