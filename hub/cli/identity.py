@@ -50,6 +50,20 @@ def identity(
             show_default=False,
         ),
     ] = None,
+    margins: Annotated[
+        tuple[float, float] | None,
+        typer.Option(
+            help="two margins of cosines: the event closest by source, if it exceeds the tenth closest of the others"
+            " by the first, ranks first in a search by both; by the second, tenth or better; if not given, likewise",
+            show_default=False,
+        ),
+    ] = None,
+    hidden: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=65_536, help="hidden units beside the projection; if not given, likewise", show_default=False
+        ),
+    ] = None,
     steps: Annotated[
         int | None,
         typer.Option(
@@ -75,6 +89,7 @@ def identity(
 
     Example: earwitness-hub checkpoint train-identity --checkpoint my.safetensors --data recordings/
     """
+    from hub.domain.closest_source import Margins
     from hub.model.checkpoint import load, save
     from hub.training import plots
     from hub.training.dataset import joined, without
@@ -95,6 +110,10 @@ def identity(
             plan = replace(plan, weight=weight)
         if floor is not None:
             plan = replace(plan, floor=floor)
+        if margins is not None:
+            plan = replace(plan, margins=Margins(*margins))
+        if hidden is not None:
+            plan = replace(plan, hidden=hidden)
         task = bar.add_task("identity", total=1.0)
         trained = teach(
             given,

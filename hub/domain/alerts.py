@@ -122,4 +122,5 @@ def build_match(
         shared=shared_presence(match, min_shared),
         match_probability=match_probability,
         same_source=same_source,
+        stands_out=match.stands_out,
     )

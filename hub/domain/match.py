@@ -22,6 +22,8 @@ class Match:
         matrix: Pairwise Presence Matrix, float32 [8, 3]: P(both), P(neither), P(one) per category.
         identity: cosine of the two identities, in [-1, 1]; 0 if the model has none.
         kind: rank by kind, from which the match probability follows; None if that is `rank`.
+        stands_out: whether it keeps its place because it is by far the closest by source, as of
+            `hub.domain.closest_source`.
     """
 
     event: str
@@ -32,6 +34,7 @@ class Match:
     matrix: npt.NDArray[np.float32]
     identity: float = 0.0
     kind: float | None = None
+    stands_out: bool = False
 
     @property
     def kind_rank(self) -> float:

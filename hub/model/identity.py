@@ -5,7 +5,8 @@ differs between sources and drops what differs between two clips of one source. 
 product of their identities, a cosine.
 
 1. Features are pooled over time: their mean and standard deviation, 2 x dimension values.
-2. A linear layer projects them, after a shift, onto `values` directions.
+2. A linear layer projects them, after a shift, onto `values` directions; hidden units beside it, if there are any,
+   correct the projection.
 3. The result is scaled to length 1 and rounded to multiples of 1 / 127, so that it is kept as one byte per value.
 
 Source: Hatch and Stolcke 2006, within-class covariance normalisation (2.); docs/decisions/0014.
@@ -18,6 +19,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
+from hub.domain.closest_source import Margins
 from hub.model.calibration import Curve
 from shared.errors import InvalidError
 
@@ -37,6 +39,7 @@ class IdentityConfig:
         frames: time steps of one clip's features.
         dimension: values per frame.
         values: values of an identity, in [1, 64].
+        hidden: hidden units beside the projection; 0 for none.
 
     Raises:
         InvalidError: a size that cannot be built.
@@ -45,9 +48,10 @@ class IdentityConfig:
     frames: int
     dimension: int
     values: int = MOST
+    hidden: int = 0
 
     def __post_init__(self) -> None:
-        sizes = (self.frames, self.dimension, self.values)
+        sizes = (self.frames, self.dimension, self.values, self.hidden + 1)
         if not all(isinstance(n, int) and 0 < n <= 65_536 for n in sizes) or self.values > MOST:
             raise InvalidError(f"an identity has up to {MOST} values of a clip of at least one frame: {sizes}")
 
@@ -61,12 +65,16 @@ class IdentityNetwork(nn.Module):
             kind and source together.
         floor: float32 scalar, the cosine up to which it is worth nothing, in [-1, 1): most clips that are somewhat
             close are of other sources, and would only disturb the ranking by kind.
+
+    Args:
+        config: its shape.
+        dropout: probability of dropping a hidden unit, while training.
     """
 
     weight: Tensor
     floor: Tensor
 
-    def __init__(self, config: IdentityConfig) -> None:
+    def __init__(self, config: IdentityConfig, dropout: float = 0.0) -> None:
         super().__init__()
         self.config = config
         pooled = 2 * config.dimension
@@ -74,6 +82,11 @@ class IdentityNetwork(nn.Module):
         self.register_buffer("weight", torch.zeros(()))
         self.register_buffer("floor", torch.zeros(()))
         self.projection = nn.Linear(pooled, config.values, bias=False)
+        self.correction: nn.Sequential | None = None
+        if config.hidden:
+            last = nn.Linear(config.hidden, config.values, bias=False)
+            nn.init.zeros_(last.weight)  # so that learning starts from the projection
+            self.correction = nn.Sequential(nn.Linear(pooled, config.hidden), nn.ReLU(), nn.Dropout(dropout), last)
 
     def pooled(self, features: Tensor) -> Tensor:
         """Mean and standard deviation over time, float32 [B, 2 x dimension], of float32 [B, frames, dimension]."""
@@ -98,7 +111,9 @@ class IdentityNetwork(nn.Module):
 
     def of_pooled(self, pooled: Tensor) -> Tensor:
         """Identities before rounding, float32 [B, values], of features pooled over time, [B, 2 x dimension]."""
-        return nn.functional.normalize(self.projection(pooled - self.centre), dim=1)
+        shifted = pooled - self.centre
+        made = self.projection(shifted)
+        return nn.functional.normalize(made if self.correction is None else made + self.correction(shifted), dim=1)
 
     def rounded(self, made: Tensor) -> Tensor:
         """Identities in whole steps of 1 / 127."""
@@ -113,15 +128,18 @@ class Identity:
         network: in eval mode.
         pair: from the cosine of two identities to P(same source), of any two clips.
         match: the same, of a query and one of its ten best: the best of thousands is there partly by luck.
+        margins: from which the event closest by source keeps a place in a search by both; None: it keeps none.
     """
 
     network: IdentityNetwork
     pair: Curve
     match: Curve
+    margins: Margins | None = None
 
     def document(self) -> dict[str, Any]:
         """Everything but the tensors, as JSON values."""
-        return {"network": asdict(self.network.config), "pair": asdict(self.pair), "match": asdict(self.match)}
+        document = {"network": asdict(self.network.config), "pair": asdict(self.pair), "match": asdict(self.match)}
+        return document if self.margins is None else document | {"margins": asdict(self.margins)}
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> "Identity":
@@ -133,6 +151,7 @@ class Identity:
         try:
             network = IdentityNetwork(IdentityConfig(**document["network"]))
             pair, match = (Curve.of(document[name]) for name in ("pair", "match"))
+            margins = Margins.of(document.get("margins"))
         except (KeyError, TypeError, ValueError) as error:
             raise InvalidError(f"its identity is not understood: {error}") from error
-        return cls(network, pair, match)
+        return cls(network, pair, match, margins)

@@ -20,7 +20,8 @@ class By(StrEnum):
 
     By `KIND`: the level of similarity and the affinity, so the same kind of sound first. By `SOURCE`: the cosine of
     the identities, so the same source first. By `BOTH`: the rank by kind plus what that cosine is worth, which is
-    nothing up to a floor. A model that has no identities ranks by `BOTH` as by `KIND`, and cannot rank by `SOURCE`.
+    nothing up to a floor; an event that stands out by source keeps a place (`hub.domain.closest_source`). A model
+    that has no identities ranks by `BOTH` as by `KIND`, and cannot rank by `SOURCE`.
     """
 
     KIND = "kind"

@@ -101,6 +101,7 @@ class Ranking:
         self._scorer = Scorer(checkpoint)
         self._queries = self._scorer.embed(benchmark.queries.features)
         self._database = self._scorer.embed(benchmark.database.features)
+        self._among = benchmark.among
         # Several rankings are asked for the same query one after the other.
         self._matrices = lru_cache(maxsize=1)(self._scored)
 
@@ -119,11 +120,11 @@ class Ranking:
         return self._scorer.identity(self._queries)
 
     def kind(self, query: int) -> Scores:
-        """Ranks by kind, float32 [n]."""
+        """Ranks by kind, float32 [n]; -inf of what may not be among the answers."""
         return self._rank(query, By.KIND)
 
     def both(self, query: int) -> Scores:
-        """Ranks by kind and source together, float32 [n]."""
+        """Ranks by kind and source together, float32 [n]; -inf likewise."""
         return self._rank(query, By.BOTH)
 
     def source(self, query: int) -> Scores:
@@ -131,7 +132,12 @@ class Ranking:
         return self._scorer.cosines(self._queries[query], self._database)
 
     def _rank(self, query: int, by: By) -> Scores:
-        return self._scorer.rank(self._queries[query], self._database, self._matrices(query), by)
+        ranks = np.full(len(self._database), -np.inf, dtype=np.float32)
+        among = self._among(query)  # by both, ranks depend on which clips are searched
+        ranks[among] = self._scorer.rank(
+            self._queries[query], self._database[among], self._matrices(query)[among], by
+        )
+        return ranks
 
     def _scored(self, query: int) -> Scores:
         return self._scorer.score(self._queries[query], self._database)

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from hub.domain.closest_source import Margins
 from hub.model.identity import MOST, IdentityConfig, IdentityNetwork
 from hub.training.dataset import Dataset
 from hub.training.tagger_schedule import Stage, learning_rate
@@ -26,6 +27,9 @@ from shared.errors import InvalidError
 MANY: Final = 5_000
 """Clips from which learning is worth its while; of some hundreds it knows no more than whitening."""
 STEPS_OF_MANY: Final = 1_500
+STEPS_WITH_HIDDEN: Final = 3_000
+"""Hidden units need more steps, and dropout; linear projections gain nothing by either."""
+DROPOUT: Final = 0.3
 WORTH: Final = (1.0, 0.6)
 """Weight and floor if nothing else is known."""
 
@@ -38,13 +42,16 @@ class IdentityPlan:
         seed: fixes all randomness.
         values: of an identity, in [1, 64].
         shrinkage: share of a sphere in the covariance within pairs, in [0, 1].
-        steps: of the optimiser; 0 leaves it at whitening. None: `STEPS_OF_MANY` of at least `MANY` clips, else 0.
+        hidden: hidden units beside the projection; 0 for none. Few clips, which take no steps, get none.
+        steps: of the optimiser; 0 leaves it at whitening. None: `STEPS_OF_MANY` or `STEPS_WITH_HIDDEN` of at least
+            `MANY` clips, else 0.
         clips: in a step.
         rate: highest learning rate of AdamW.
         temperature: of the cosines of views in their softmax.
         parts: into which the clips are divided to measure, from 2.
         weight: how many levels of similarity a perfect identity is worth where clips are ranked by kind and source.
         floor: the cosine up to which it is worth nothing, in [-1, 1).
+        margins: from which the event closest by source keeps a place there; None: it keeps none.
 
     Raises:
         InvalidError: a value outside its range.
@@ -53,6 +60,7 @@ class IdentityPlan:
     seed: int = 0
     values: int = MOST
     shrinkage: float = 0.5
+    hidden: int = 0
     steps: int | None = None
     clips: int = 512
     rate: float = 1e-3
@@ -60,10 +68,17 @@ class IdentityPlan:
     parts: int = 4
     weight: float = WORTH[0]
     floor: float = WORTH[1]
+    margins: Margins | None = None
 
     def __post_init__(self) -> None:
-        if self.seed < 0 or (self.steps or 0) < 0 or min(self.clips, self.parts) < 2 or not 1 <= self.values <= MOST:
-            raise InvalidError(f"seeds and steps start at 0, clips and parts at 2; values lie in [1, {MOST}]")
+        if (
+            min(self.seed, self.steps or 0, self.hidden) < 0
+            or min(self.clips, self.parts) < 2
+            or not 1 <= self.values <= MOST
+        ):
+            raise InvalidError(
+                f"seeds, steps and hidden units start at 0, clips and parts at 2; values lie in [1, {MOST}]"
+            )
         if not 0.0 <= self.shrinkage <= 1.0 or not 0.0 < self.rate < 1.0 or self.temperature <= 0.0:
             raise InvalidError("shrinkage lies in [0, 1], rates in (0, 1), temperatures above 0")
         if not 0.0 <= self.weight <= 100.0 or not -1.0 <= self.floor < 1.0:
@@ -71,7 +86,9 @@ class IdentityPlan:
 
     def steps_of(self, clips: int) -> int:
         """Return the number of optimiser steps for a number of clips."""
-        return self.steps if self.steps is not None else STEPS_OF_MANY * (clips >= MANY)
+        if self.steps is not None or clips < MANY:
+            return self.steps or 0
+        return STEPS_WITH_HIDDEN if self.hidden else STEPS_OF_MANY
 
 
 def learn(
@@ -91,7 +108,8 @@ def learn(
         progress: called with the share done, in [0, 1].
     """
     rng = np.random.default_rng(plan.seed)
-    network = IdentityNetwork(config)
+    torch.manual_seed(plan.seed)  # of hidden units: initial weights and dropout
+    network = IdentityNetwork(config, DROPOUT)
     if start is None:
         _whiten(network, data, plan)
     else:

@@ -13,10 +13,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from hub.domain.closest_source import Margins
 from hub.model.checkpoint import Checkpoint
 from hub.model.identity import Identity, IdentityConfig, IdentityNetwork
 from hub.training.dataset import Dataset, with_domain
-from hub.training.identity_network_training import WORTH, IdentityPlan, learn
+from hub.training.identity_network_training import IdentityPlan, learn
 from hub.training.same_source import curves, measure
 from hub.training.views import halves
 from shared.errors import InvalidError
@@ -24,8 +25,11 @@ from shared.feature_space import EARWITNESS_SMALL, VGGISH
 
 FEWEST: Final = 20
 """Smallest number of clips to train on."""
-WORTHS: Final = {VGGISH.id: (0.65, 0.75), EARWITNESS_SMALL.id: (0.5, 0.68)}
-"""Weight and floor of the feature spaces that ship; of others `WORTH`."""
+PLANS: Final = {
+    VGGISH.id: IdentityPlan(hidden=512, weight=0.5, floor=0.85, margins=Margins(first=0.28, tenth=0.16)),
+    EARWITNESS_SMALL.id: IdentityPlan(weight=0.5, floor=0.68),
+}
+"""Plans of the feature spaces that ship."""
 _ASKED: Final = 2_000
 """Queries that are enough to measure with."""
 _DATABASE: Final = 5_000
@@ -35,13 +39,12 @@ ProgressFn = Callable[[str, float], None]
 
 
 def plan_of(checkpoint: Checkpoint) -> IdentityPlan:
-    """Return the plan for a checkpoint: weight and floor of its identity stay, or are those of its feature space."""
-    if checkpoint.identity is None:
-        weight, floor = WORTHS.get(checkpoint.space.id, WORTH)
-    else:
-        network = checkpoint.identity.network
-        weight, floor = (round(float(one), 4) for one in (network.weight, network.floor))
-    return IdentityPlan(weight=weight, floor=floor)
+    """Return the plan for a checkpoint: shape and use of its identity stay, or are those of its feature space."""
+    identity = checkpoint.identity
+    if identity is None:
+        return PLANS.get(checkpoint.space.id, IdentityPlan())
+    weight, floor = (round(float(one), 4) for one in (identity.network.weight, identity.network.floor))
+    return IdentityPlan(hidden=identity.network.config.hidden, weight=weight, floor=floor, margins=identity.margins)
 
 
 def teach(
@@ -70,7 +73,8 @@ def teach(
     if len(data) < FEWEST:
         raise InvalidError(f"{len(data)} clips are too few to teach an identity: give at least {FEWEST}")
     data = with_domain(data)
-    config = IdentityConfig(*data.space.shape, min(plan.values, 2 * data.space.dimension))
+    hidden = plan.hidden if plan.steps_of(len(data)) else 0
+    config = IdentityConfig(*data.space.shape, min(plan.values, 2 * data.space.dimension), hidden)
     if start is not None and start.network.config != config:
         raise InvalidError(f"an identity of {start.network.config} is no start for one of {config}")
     begin = None if start is None else start.network
@@ -87,7 +91,7 @@ def teach(
     most = min(cosines.shape[1] for cosines, _ in found)
     cosines, own = np.concatenate([one[:, :most] for one, _ in found]), np.concatenate([one for _, one in found])
     about = {"plan": asdict(plan), "clips": len(data)} | measure(cosines, own)
-    identity = Identity(network, *curves(cosines, own))
+    identity = Identity(network, *curves(cosines, own), plan.margins)
     return replace(checkpoint, identity=identity, record={**checkpoint.record, "identity": about})
 
 

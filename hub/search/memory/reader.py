@@ -6,12 +6,13 @@ ranks every event, and scores exactly again whatever may be among the best.
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from hub.domain.closest_source import NEAREST
 from hub.domain.match import Match
 from hub.domain.presence_matrix import level_of_similarity
 from hub.search.backend import By, Query
@@ -21,12 +22,15 @@ from hub.search.memory.segment import Rows, Segment
 from hub.search.memory.sketch_products import Products
 from hub.search.memory.sketch_scan import top_candidates
 from hub.search.scoring.scorer import Probabilities, Scorer
-from hub.search.scoring.top_k import best_of_each
+from hub.search.scoring.top_k import best_of_each, exactly
 
 _GATHERED: Final = 4_000_000
 """Most bytes of towers gathered at once for several queries: they stay in the processor's caches."""
-_Row = tuple[int, int, int, float, float, float, float, Probabilities]
-"""Chunk, row in it, when it was captured, level, rank, rank by kind, cosine of identities, and presence matrix."""
+_Row = tuple[int, int, int, float, float, float, float, bool, Probabilities]
+"""Chunk, row in it, time of capture, level, rank, rank by kind, cosine, whether it stands out, presence matrix."""
+
+_CLOSEST: Final = 2 * NEAREST
+"""Events closest by source, by their sketches, that are scored where one that stands out keeps a place."""
 
 _TOGETHER: Final = 64
 """Most queries of one scan of sketches."""
@@ -73,7 +77,9 @@ class IndexReader:
             some = queries[start : start + _TOGETHER]
             products = Products(scorer.sketch, np.stack([query.towers for query in some]), one_by(queries))
             parts = [one.part(start, start + len(some)) for one in excluded]
-            rows += top_candidates(products, self.chunks, parts, len(some), count)
+            counts = (count, _CLOSEST)[: 1 + products.with_cosines]
+            found = top_candidates(products, self.chunks, parts, len(some), counts)
+            rows += [np.sort(np.concatenate(own)) for own in zip(*found, strict=True)]
         return self.matches(scorer, queries, rows)
 
     def exact(self, scorer: Scorer, query: Query, between: Callable[[], None] = lambda: None) -> list[Match]:
@@ -88,7 +94,7 @@ class IndexReader:
         return self.matches(scorer, [query], near)[0]
 
     def matches(self, scorer: Scorer, queries: Sequence[Query], rows: Sequence[Rows]) -> list[list[Match]]:
-        """Return the best of some rows of each query, scored exactly; of equals the newest first."""
+        """Return the best of some rows of each query, ascending, scored exactly; of equals the newest first."""
         made: list[list[Match]] = []
         for alike, part in itertools.groupby(zip(queries, rows, strict=True), key=lambda pair: len(pair[1])):
             pairs = list(part)
@@ -110,22 +116,25 @@ class IndexReader:
         which, inner = self._located(rows)
         towers, captured = self._gathered(which, inner)
         asked, k = np.stack([query.towers for query in queries]), max(query.k for query in queries)
-        best = best_of_each(scorer, asked, towers, k, captured, one_by(queries))
+        again = np.diff(rows, axis=1, prepend=-1) == 0
+        best = best_of_each(scorer, asked, towers, k, captured, one_by(queries), again if again.any() else None)
         columns: list[npt.NDArray[Any]] = [
             np.take_along_axis(column, best.rows, axis=1) for column in (which, inner, captured)
         ]
-        columns += [level_of_similarity(best.matrices), best.ranks, best.kind, best.cosines]
+        columns += [level_of_similarity(best.matrices), best.ranks, best.kind, best.cosines, best.outstanding]
         values = zip(queries, *(column.tolist() for column in columns), best.matrices, strict=True)
         return [self._made(query, zip(*own, strict=True)) for query, *own in values]
 
     def _made(self, query: Query, rows: Iterable[_Row]) -> list[Match]:
         chunks, names, excluded = self.chunks, self.names, query.exclusion.events
         made = []
-        for number, row, captured, level, rank, kind, cosine, matrix in rows:
+        for number, row, captured, level, rank, kind, cosine, outstanding, matrix in rows:
             chunk = chunks[number][0]
             event = chunk.events[row]
-            if event not in excluded:  # else its chunk was packed after this view was taken
-                made.append(Match(event, names[chunk.place[row]], captured, level, rank, matrix, cosine, kind))
+            # An event may be excluded if its chunk was packed after this view was taken; one without a rank is twice.
+            if event not in excluded and rank != -np.inf:
+                place = names[chunk.place[row]]
+                made.append(Match(event, place, captured, level, rank, matrix, cosine, kind, outstanding))
         return made[: query.k]
 
     def measured(
@@ -142,16 +151,17 @@ class IndexReader:
         return [self._placed(scorer, query, rows) for query, rows in zip(queries, near, strict=True)]
 
     def _placed(self, scorer: Scorer, query: Query, rows: Rows) -> tuple[Rows, list[float]]:
-        towers, _ = self._gathered(*self._located(rows))
-        ranks = scorer.rank(query.towers, towers, scorer.score(query.towers, towers), query.by)
-        exact = np.sort(ranks)[::-1][:DEPTH]
+        towers, captured = self._gathered(*self._located(rows))
+        found = exactly(scorer, query.towers, towers, np.arange(len(rows)), query.by)
+        closest = scorer.identities.closest(query.by, found.cosines[None], captured[None])
+        exact = np.sort(closest.raised(found.ranks[None])[0])[::-1][:DEPTH]
         if scorer.sketch is None or not len(rows):
             return np.empty(0, dtype=np.int64), exact.tolist()
-        best = rows[ranks >= exact[-1] - TOLERANCE]
+        best = rows[found.ranks >= np.sort(found.ranks)[::-1][:DEPTH][-1] - TOLERANCE]
         products = Products(scorer.sketch, query.towers[None], query.by)
         scores = []
         for (chunk, count), excluded in zip(self.chunks, self._excluded([query]), strict=True):
-            products_of_chunk = products(chunk, count)
+            products_of_chunk = products(chunk, count)[0]
             excluded.apply(products_of_chunk)
             scores.append(products_of_chunk[:, 0].float().numpy())
         joined = np.concatenate(scores)
@@ -159,6 +169,17 @@ class IndexReader:
         return np.sort(places)[:DEPTH], exact.tolist()
 
     def _near(
+        self, scorer: Scorer, queries: Sequence[Query], k: int, margin: float, between: Callable[[], None]
+    ) -> list[Rows]:
+        """Rows of each query as of `_ranked`, and where an event that stands out keeps a place, the closest too."""
+        near = self._ranked(scorer, queries, k, margin, between)
+        if one_by(queries) is not By.BOTH or not scorer.identities.keep_places:
+            return near
+        by_source = [replace(query, by=By.SOURCE) for query in queries]
+        closest = self._ranked(scorer, by_source, NEAREST, 2 * scorer.tolerance_of(By.SOURCE), between)
+        return [np.union1d(*own) for own in zip(near, closest, strict=True)]
+
+    def _ranked(
         self, scorer: Scorer, queries: Sequence[Query], k: int, margin: float, between: Callable[[], None]
     ) -> list[Rows]:
         """Rows whose quick rank is at most a margin below the k-th best, of each query."""

@@ -16,54 +16,80 @@ from hub.search.memory.segment import Rows, Segment
 
 _GROUP: Final = 16
 """Rows whose best stands for them all."""
+_FEW: Final = 64
+_LARGE_GROUP: Final = 256
+"""The same, if at most `_FEW` rows are wanted."""
 
 _Found = tuple[npt.NDArray[np.int64], Rows, npt.NDArray[np.float32]]
 """Queries, rows and products, of as many pairs as there are."""
 
 
 def top_candidates(
-    products: Callable[[Segment, int], Tensor],
+    products: Callable[[Segment, int], Sequence[Tensor]],
     chunks: Sequence[tuple[Segment, int]],
     excluded: Sequence[ExcludedRows],
     asked: int,
-    count: int,
-) -> list[Rows]:
-    """Return the `count` rows of each query with the highest inner products.
+    counts: Sequence[int],
+) -> list[list[Rows]]:
+    """Return the rows of each query with the highest inner products, of one or more kinds.
 
     Args:
-        products: of q queries and the first n rows of a chunk, floating [n, q].
+        products: of q queries and the first n rows of a chunk, floating [n, q] of each kind.
         chunks: each with the number of its rows that are looked at.
         excluded: of each chunk, rows that are left out.
         asked: q, the number of queries.
-        count: at least 1.
+        counts: rows wanted of each kind, at least 1.
 
     Returns:
-        Of each query int64 [count], or fewer if there are fewer: rows of all chunks, one chunk after the other,
-        ascending; of equal products the first rows.
+        Of each kind and query int64 [count], or fewer if there are fewer: rows of all chunks, one chunk after the
+        other, ascending; of equal products the first rows.
     """
-    least = np.full(asked, np.finfo(np.float32).min, dtype=np.float32)
-    best = np.empty((asked, 0), dtype=np.float32)
-    found: list[_Found] = []
-    first = 0
+    tops, first = [_Top(asked, count) for count in counts], 0
     for (chunk, size), out in zip(chunks, excluded, strict=True):
-        scores = products(chunk, size)
-        out.apply(scores)
-        groups = size // _GROUP  # a group is every `groups`-th row
-        parts = scores[: groups * _GROUP].view(_GROUP, groups, asked)
-        maxima = parts.amax(dim=0).t().float().contiguous().numpy()
-        best = np.concatenate([best, maxima], axis=1)
-        if best.shape[1] >= count:  # the best rows of `count` groups are `count` rows
-            best = np.partition(best, -count, axis=1)[:, -count:]
-            least = np.maximum(least, best[:, 0])
-        queries, high = _where(maxima >= least[:, None])
-        values = _taken(parts.reshape(_GROUP, groups * asked), high * asked + queries)
-        part, pair = _where(values >= least[queries])
-        found.append((queries[pair], first + part * groups + high[pair], values[part, pair]))
-        values = scores[groups * _GROUP :].float().numpy()
-        rows, queries = np.nonzero(values >= least)
-        found.append((queries, first + groups * _GROUP + rows, values[rows, queries]))
+        for top, scores in zip(tops, products(chunk, size), strict=True):
+            out.apply(scores)
+            top.offer(scores, first)
         first += size
-    return _sorted(found, asked, count)
+    return [top.rows() for top in tops]
+
+
+class _Top:
+    """The rows with the highest products of one kind, chunk by chunk.
+
+    Args:
+        asked: number of queries, q.
+        count: rows wanted of each.
+    """
+
+    def __init__(self, asked: int, count: int) -> None:
+        self._asked = asked
+        self._count = count
+        self._group = _GROUP if count > _FEW else _LARGE_GROUP
+        self._least = np.full(asked, np.finfo(np.float32).min, dtype=np.float32)
+        self._best = np.empty((asked, 0), dtype=np.float32)
+        self._found: list[_Found] = []
+
+    def offer(self, scores: Tensor, first: int) -> None:
+        """Take in the products of the next chunk, floating [n, q], whose first row has the number `first`."""
+        groups = len(scores) // self._group  # a group is every `groups`-th row
+        parts = scores[: groups * self._group].view(self._group, groups, self._asked)
+        maxima = parts.amax(dim=0).t().float().contiguous().numpy()
+        best = np.concatenate([self._best, maxima], axis=1)
+        if best.shape[1] >= self._count:  # the best rows of `count` groups are `count` rows
+            best = np.partition(best, -self._count, axis=1)[:, -self._count :]
+            self._least = np.maximum(self._least, best[:, 0])
+        self._best = best
+        queries, high = _where(maxima >= self._least[:, None])
+        values = _taken(parts.reshape(self._group, groups * self._asked), high * self._asked + queries)
+        part, pair = _where(values >= self._least[queries])
+        self._found.append((queries[pair], first + part * groups + high[pair], values[part, pair]))
+        values = scores[groups * self._group :].float().numpy()
+        rows, queries = np.nonzero(values >= self._least)
+        self._found.append((queries, first + groups * self._group + rows, values[rows, queries]))
+
+    def rows(self) -> list[Rows]:
+        """Return the best `count` rows of each query."""
+        return _sorted(self._found, self._asked, self._count)
 
 
 def _where(mask: npt.NDArray[np.bool_]) -> tuple[Rows, Rows]:

@@ -5,6 +5,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from hub.domain.closest_source import Closest
 from hub.model.identity import Identity
 from hub.search.backend import By
 from shared.errors import UnsupportedError
@@ -73,8 +74,23 @@ class Identities:
         """Slope of `worth` above the floor of its cosine."""
         return 0.0 if self._identity is None else float(self._identity.network.weight) / (1.0 - self.floor)
 
+    @property
+    def keep_places(self) -> bool:
+        """Return whether an event that stands out by source keeps a place in a search by both."""
+        return self._identity is not None and self._identity.margins is not None
+
+    def closest(self, by: By, cosines: Cosines, newest: npt.NDArray[np.int64]) -> Closest:
+        """Return the event closest by source to each query, which keeps a place if it stands out; by both only.
+
+        Args:
+            by: what events are ranked by.
+            cosines: float32 [q, n], of queries and all events, or of those closest by source at least.
+            newest: int64 [q, n]; of equal cosines the event with the largest number is closest.
+        """
+        return Closest.of(cosines, newest, self._identity.margins if self._identity and by is By.BOTH else None)
+
     def ranks(self, by: By, kind: Ranks, cosines: Cosines) -> Ranks:
-        """Ranks by what is asked for, of ranks by kind and cosines, float32 [...] each.
+        """Ranks by what is asked for, of ranks by kind and cosines, float32 [...] each; without kept places.
 
         Raises:
             UnsupportedError: see `check`.

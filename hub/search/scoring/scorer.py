@@ -166,7 +166,7 @@ class Scorer:
 
         Args:
             query: float [steps, width] from `embed`.
-            events: float [n, steps, width] from `embed`.
+            events: float [n, steps, width] from `embed`: by both, all that are searched, the newest last.
             matrices: float32 [n, 8, 3], their `score`.
             by: what is asked for.
 
@@ -179,7 +179,10 @@ class Scorer:
         levels = level_of_similarity(matrices)
         if self.tags is not None:
             levels += self.tags.weight * self.tags.affinities(query[None], events)[0]
-        return self.identities.ranks(by, levels, self.cosines(query, events))
+        cosines = self.cosines(query, events)
+        ranks = self.identities.ranks(by, levels, cosines)
+        closest = self.identities.closest(by, cosines[None], np.arange(len(events))[None])
+        return np.asarray(closest.raised(ranks[None])[0], dtype=np.float32)
 
     def attention(self, query: Features, event: Features) -> npt.NDArray[np.float32]:
         """Return the weight of each time step of a query in each category, paired with an event.
@@ -218,7 +221,7 @@ class Scorer:
             return Half(self._ranker.precompute(self.layout.network(towers)), self.layout.identity(towers))
 
     def ranks(self, query: Towers, half: Half, by: By = By.KIND) -> Ranks:
-        """Ranks of one query and many events, within `tolerance_of(by)` of the exact ones.
+        """Ranks of one query and many events, within `tolerance_of(by)` of exact ones; without kept places.
 
         Args:
             query: float [steps, width] from `embed`.

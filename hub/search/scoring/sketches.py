@@ -74,14 +74,15 @@ class Sketch:
         """Sketches of queries, for a search engine that knows inner products only.
 
         By both, what a cosine is worth is the larger of 0 and a straight line. So is the rank the larger of two inner
-        products, and the best events are among the closest to one or the other sketch.
+        products, and the best events are among the closest to one or the other sketch. Where an event that stands out
+        by source keeps a place, a third finds it.
 
         Args:
             towers: float [n, steps, width].
             by: what events are ranked by.
 
         Returns:
-            One sketch of each query, or two: float32 [n, self.width] each.
+            One to three sketches of each query: float32 [n, self.width] each.
         """
         kind = self.kind.of_queries(towers)
         if self.cosine is None:
@@ -96,6 +97,8 @@ class Sketch:
             case By.BOTH:
                 level = np.float32(self.kind.level)
                 parts = [(kind, none), (level * kind, np.float32(self.cosine.slope) * cosine)]
+                if self.cosine.keeps_places:
+                    parts.append((np.zeros_like(kind), cosine))
         return [np.concatenate(part, axis=1) for part in parts]
 
     def of_events(self, towers: Towers) -> Sketches:
@@ -180,12 +183,14 @@ class Cosine:
     Attributes:
         floor: cosine up to which it is worth nothing.
         slope: how much its worth rises with it above.
+        keeps_places: whether an event that stands out keeps a place in a search by both.
     """
 
     def __init__(self, layout: Layout, identities: Identities) -> None:
         self._layout = layout
         self.floor = identities.floor
         self.slope = identities.slope
+        self.keeps_places = identities.keep_places
         self.width = layout.values
         self.limits = np.ones(self.width, dtype=np.float32)
 

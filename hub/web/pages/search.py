@@ -42,9 +42,9 @@ class Result:
 
     @property
     def alike(self) -> bool:
-        """Return whether it shares a category with the query, or likely its source."""
+        """Return whether it shares a category with the query, likely its source, or is by far the closest."""
         match = self.hit.match
-        return bool(match.shared) or (match.same_source or 0.0) >= _LIKELY
+        return bool(match.shared) or (match.same_source or 0.0) >= _LIKELY or match.stands_out
 
 
 @dataclass(frozen=True, slots=True)

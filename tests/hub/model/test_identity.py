@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
+from hub.domain.closest_source import Margins
 from hub.model.calibration import Curve
 from hub.model.checkpoint import Checkpoint, default_checkpoint, load, save
 from hub.model.identity import STEPS, Identity, IdentityConfig, IdentityNetwork
@@ -46,6 +48,24 @@ def test_a_checkpoint_carries_its_identity(tmp_path: Path) -> None:
     assert (found.pair, found.match) == (saved.identity.pair, saved.identity.match)
     clips = torch.rand(4, 10, 128)
     assert torch.allclose(found.network(clips), saved.identity.network(clips), atol=2 / STEPS)
+
+
+def test_a_checkpoint_carries_hidden_units_and_margins_and_one_without_either_has_none(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = IdentityNetwork(IdentityConfig(10, 128, 16, hidden=5)).eval().requires_grad_(requires_grad=False)
+    clips = torch.rand(4, 10, 128)
+    assert network.correction is not None
+    straight = nn.functional.normalize(network.projection(network.pooled(clips) - network.centre), dim=1)
+    assert torch.equal(network(clips), network.rounded(straight))  # before training
+    network.correction[-1].weight.normal_()
+    made = replace(identity(), network=network, margins=Margins(0.3, 0.2))
+    save(tmp_path / "one.safetensors", replace(checkpoint(), identity=made))
+    found = load(tmp_path / "one.safetensors").identity
+    assert found is not None
+    assert found.margins == made.margins
+    assert torch.allclose(found.network(clips), network(clips), atol=2 / STEPS)
+    assert not torch.allclose(found.network(clips), straight, atol=0.1)
+    assert (identity().margins, identity().network.correction) == (None, None)
 
 
 def test_a_cosine_up_to_the_floor_is_worth_nothing_and_one_the_whole_weight() -> None:

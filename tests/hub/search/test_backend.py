@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pytest
 import redis
 
+from hub.domain.closest_source import Margins
 from hub.domain.match import Match
 from hub.model.checkpoint import Checkpoint, baseline_checkpoint, default_checkpoint, load
 from hub.search.backend import Backend, By, Exclusion, Filter, IndexEntry, Query
@@ -37,14 +38,19 @@ Make = Callable[[int], Backend]
 Towers = npt.NDArray[np.float32]
 
 
+MARGINS = Margins(first=0.4, tenth=0.02)
+
+
 def _bare(checkpoint: Checkpoint) -> Checkpoint:
     return replace(checkpoint, identity=None)
 
 
 MODELS: dict[str, Callable[[], Checkpoint]] = {
     "tagged": lambda: _bare(load(default_checkpoint(VGGISH.id))),
-    "tagged with identity": lambda: identified(load(default_checkpoint(VGGISH.id)), weight=0.7),
-    "paper's with identity": lambda: identified(load(baseline_checkpoint(VGGISH.id, "paper")), weight=0.7),
+    "tagged with identity": lambda: identified(load(default_checkpoint(VGGISH.id)), weight=0.7, margins=MARGINS),
+    "paper's with identity": lambda: identified(
+        load(baseline_checkpoint(VGGISH.id, "paper")), weight=0.7, margins=MARGINS
+    ),
 }
 WAYS = {name: tuple(By) if "identity" in name else (By.KIND, By.BOTH) for name in MODELS}
 
@@ -110,9 +116,11 @@ def naive(
     scorer: Scorer, query: Query, towers: Towers, passes: Callable[[IndexEntry], bool] = lambda _: True
 ) -> list[tuple[str, float]]:
     """Events and ranks of an exact sort of all that pass."""
-    ranks = scorer.rank(query.towers, towers, scorer.score(query.towers, towers), query.by)
-    rows = sorted((i for i in range(len(towers)) if passes(entry(i))), key=lambda i: (-ranks[i], -i))
-    return [(entry(i).event, float(ranks[i])) for i in rows[: query.k]]
+    numbers = [number for number in range(len(towers)) if passes(entry(number))]
+    passed = towers[numbers]
+    ranks = scorer.rank(query.towers, passed, scorer.score(query.towers, passed), query.by)
+    rows = sorted(range(len(numbers)), key=lambda i: (-ranks[i], -i))
+    return [(entry(numbers[i]).event, float(ranks[i])) for i in rows[: query.k]]
 
 
 def assert_same(found: list[Match], wanted: list[tuple[str, float]]) -> None:
@@ -183,6 +191,33 @@ def test_queries_by_different_ways_are_answered_in_their_order(
     queries = [Query(towers[row], 4, by=by) for row in (11, 50) for by in WAYS[model]]
     for query, found in zip(queries, backend.search(queries), strict=True):
         assert_same(found, naive(scorer, query, towers))
+
+
+@pytest.mark.parametrize(("closeness", "place"), [(0.95, 1), (0.3, 10), (0.0, None)])
+def test_an_event_that_stands_out_by_source_keeps_its_place_for_any_number_of_matches(
+    make: Make, scorer: Scorer, towers: Towers, model: str, closeness: float, place: int | None
+) -> None:
+    if By.SOURCE not in WAYS[model]:
+        pytest.skip("the model has no identities")
+    drawn = np.random.default_rng(5).normal(size=(MANY, scorer.layout.values))
+    drawn[1:] -= np.outer(drawn[1:] @ drawn[0], drawn[0]) / (drawn[0] @ drawn[0])  # of sources unlike the query's
+    drawn /= np.linalg.norm(drawn, axis=1, keepdims=True)
+    own = towers.copy()
+    last = int(np.argmin(scorer.rank(own[0], own, scorer.score(own[0], own))))
+    drawn[last] = closeness * drawn[0] + (1.0 - closeness**2) ** 0.5 * drawn[last]
+    scorer.layout.put(own, (np.rint(127 * drawn) / 127).astype(np.float32))
+    backend = make(MANY // 2)
+    fill(backend, own)
+    without = Exclusion(frozenset({entry(0).event}))
+    queries = [Query(own[0], k, without, by=by) for k in (1, 9, 10, 20) for by in (By.BOTH, By.KIND)]
+    answers = [[match.event for match in found] for found in backend.search(queries)]
+    whole, by_kind = answers[-2:]
+    for query, found in zip(queries[::2], answers[::2], strict=True):
+        assert found == whole[: query.k]
+    assert (whole.index(entry(last).event) + 1 if entry(last).event in whole else None) == place
+    assert [event for event in whole if event != entry(last).event] == by_kind[: 20 - (place is not None)]
+    outstanding = [match.event for match in backend.search(queries)[-2] if match.stands_out]
+    assert outstanding == ([] if place is None else [entry(last).event])
 
 
 def test_a_match_describes_its_event(backend: Backend, scorer: Scorer, towers: Towers) -> None:

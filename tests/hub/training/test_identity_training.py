@@ -8,6 +8,7 @@ import torch
 from typer.testing import CliRunner
 
 from hub.cli import app
+from hub.domain.closest_source import Margins
 from hub.model.checkpoint import Checkpoint, load, save
 from hub.model.identity import STEPS, IdentityConfig
 from hub.model.tagger import TaggedConfig, TaggingEnsemble
@@ -77,6 +78,20 @@ def test_the_same_seed_teaches_the_same_identity() -> None:
     assert not torch.equal(first.projection.weight, other.projection.weight)
 
 
+def test_hidden_units_correct_the_projection_with_steps_and_are_left_out_without(untaught: Checkpoint) -> None:
+    hidden = replace(QUICK, hidden=6)
+    identity = teach(untaught, data(), hidden).identity
+    assert identity is not None
+    assert identity.network.correction is not None
+    assert identity.network.correction[-1].weight.any()
+    first, again = (learn(data(), identity.network.config, hidden) for _ in range(2))
+    assert torch.equal(first.correction[-1].weight, again.correction[-1].weight)
+    still = teach(untaught, data(), replace(hidden, steps=0)).identity
+    assert still is not None
+    assert still.network.correction is None
+    assert [replace(hidden, steps=None).steps_of(clips) for clips in (100, 10_000)] == [0, 3_000]
+
+
 def test_without_steps_it_is_whitening_and_a_start_is_kept(untaught: Checkpoint) -> None:
     begun = teach(untaught, data(), QUICK).identity
     assert begun is not None
@@ -114,6 +129,7 @@ def test_too_few_clips_other_features_and_senseless_plans_are_refused(untaught: 
         {"weight": -1.0},
         {"shrinkage": 1.5},
         {"parts": 1},
+        {"hidden": -1},
     ):
         with pytest.raises(InvalidError):
             IdentityPlan(**senseless)
@@ -137,7 +153,8 @@ def test_the_command_teaches_a_checkpoint_and_changes_nothing_else(untaught: Che
         "--steps",
         "5",
     )
-    ran = CliRunner().invoke(app, [*arguments, "--weight", "0.5", "--floor", "0.25", "--json"])
+    shape = ("--hidden", "7", "--margins", "0.3", "0.2")
+    ran = CliRunner().invoke(app, [*arguments, *shape, "--weight", "0.5", "--floor", "0.25", "--json"])
     assert ran.exit_code == 0, ran.output
     stated = json.loads(ran.stdout)
     assert stated["checkpoint"] == str(path)
@@ -146,7 +163,9 @@ def test_the_command_teaches_a_checkpoint_and_changes_nothing_else(untaught: Che
     after = load(path)
     assert after.identity is not None
     assert float(after.identity.network.weight) == 0.5
-    assert (plan_of(after).weight, plan_of(after).floor) == (0.5, 0.25)
+    plan = plan_of(after)
+    assert (plan.weight, plan.floor, plan.hidden, plan.margins) == (0.5, 0.25, 7, Margins(0.3, 0.2))
+    assert after.identity.network.config.hidden == 7
     for name, tensor in before.network.state_dict().items():
         assert torch.equal(tensor, after.network.state_dict()[name]), name
     assert {key: value for key, value in after.record.items() if key != "identity"} == before.record

@@ -26,6 +26,6 @@ def test_an_alert_may_only_name_categories_of_the_taxonomy() -> None:
 def test_an_alert_of_an_earlier_hub_that_knew_no_sources_can_be_read() -> None:
     stated = json.loads(encode_json(alert()))
     for match in stated["matches"]:
-        del match["same_source"]
+        del match["same_source"], match["stands_out"]
     old = decode_json(AlertMessage, json.dumps(stated).encode())
-    assert [match.same_source for match in old.matches] == [None]
+    assert [(match.same_source, match.stands_out) for match in old.matches] == [(None, False)]

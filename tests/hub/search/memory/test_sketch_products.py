@@ -58,7 +58,7 @@ def chunk_of(towers: Floats) -> Segment:
 def scanned(query: Floats, events: Floats, by: By) -> Floats:
     sketch = scorer().sketch
     assert sketch is not None
-    made = Products(sketch, query[None], by)(chunk_of(events), len(events))
+    made = Products(sketch, query[None], by)(chunk_of(events), len(events))[0]
     return np.asarray(made[:, 0].float().numpy(), dtype=np.float32)
 
 
@@ -97,10 +97,10 @@ def test_many_queries_are_answered_as_one_by_one(queries: int, by: By) -> None:
     towers, sketch = scorer().embed(features), scorer().sketch
     assert sketch is not None
     chunk = chunk_of(towers)
-    together = Products(sketch, towers[:queries], by)(chunk, 60)
+    (together,) = Products(sketch, towers[:queries], by)(chunk, 60)
     assert together.shape == (60, queries)
     for number in range(queries):
-        alone = Products(sketch, towers[number : number + 1], by)(chunk, 60)[:, 0]
+        alone = Products(sketch, towers[number : number + 1], by)(chunk, 60)[0][:, 0]
         np.testing.assert_allclose(together[:, number], alone, atol=1e-3)
 
 

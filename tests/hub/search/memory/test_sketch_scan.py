@@ -52,13 +52,11 @@ def test_the_nearest_rows_are_those_that_sorting_finds(queries: int, count: int,
     ]
     barred = [[np.union1d(rows, out) for rows, out in zip(own, deleted, strict=True)] for own in barred]
     found = top_candidates(
-        lambda one, rows: one.sketches[0][:rows].float() @ sketches.t(), chunks, excluded, queries, count
-    )
+        lambda one, rows: [one.sketches[0][:rows].float() @ sketches.t()], chunks, excluded, queries, [count]
+    )[0]
     assert [rows.tolist() for rows in found] == by_sorting(sketches, chunks, barred, count)
 
 
 def test_nothing_is_near_where_nothing_is() -> None:
-    assert [rows.tolist() for rows in top_candidates(lambda _, rows: torch.zeros(rows, 2), [], [], 2, 5)] == [
-        [],
-        [],
-    ]
+    found = top_candidates(lambda _, rows: [torch.zeros(rows, 2)] * 2, [], [], 2, [5, 80])
+    assert [[rows.tolist() for rows in kind] for kind in found] == [[[], []], [[], []]]
