@@ -1,8 +1,8 @@
 """The delivery ledger of events: which numbers of each run were received, which are missing, and why. No I/O.
 
-A sensor numbers the events that it puts into its spool, from 0 in each run. So a number that is missing was lost after
-that. Time without an event between two numbers that follow each other was never numbered: nothing was captured, or
-the sensor chose not to send it.
+A sensor numbers the events that it puts into its spool, from 0 in each run. So a number that is missing was lost
+after that. Time without an event between two numbers that follow each other was never numbered: nothing was captured,
+or the sensor chose not to send it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence

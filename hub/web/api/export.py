@@ -7,12 +7,12 @@ from typing import Any, Final
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 
+from hub.domain.csv_rows import Row, csv_lines
 from hub.domain.records import to_ms
 from hub.domain.verdicts import Verdict
 from hub.store.event_queries import Cursor, EventFilter
 from hub.web.api.params import Backfilled, Category, Clock, Place, Since, Site, Until, errors
 from hub.web.context import WebContext
-from hub.domain.csv_rows import Row, csv_lines
 from hub.web.export import MEDIA_TYPES, Format, iterate_pages, json_lines
 from hub.web.listing import AlertFilter, alerts, event_views, verdicts
 from hub.web.schemas import EventView
