@@ -38,7 +38,7 @@ def report_evidence(
 ) -> None:
     """Write an evidence report of a site or a sensor: PDF, tables, sound, gaps with their reasons, hashes, signature.
 
-    Example: earwitness-hub report-evidence harbour --sensor street-1 --from 2026-06-01 --to 2026-06-07 --output june.zip
+    Example: earwitness-hub report-evidence harbour --from 2026-06-01 --to 2026-06-07 --output june.zip
     """
     from hub.app.factory import build_feedback, build_stores, build_threshold_tuner
     from hub.evidence.contents import Period, parse_bound
@@ -78,8 +78,8 @@ def verify_evidence(
 ) -> None:
     """Verify an evidence report: signature, each file, each byte. Exit with 1 if anything was changed; name it.
 
-    It needs neither a hub nor a store. Without --key the key inside the zip is used: compare its fingerprint with that of
-    the hub.
+    It needs neither a hub nor a store. Without --key the key inside the zip is used: compare its fingerprint with
+    that of the hub.
 
     Example: earwitness-hub verify-evidence june.zip --key harbour.pem
     """

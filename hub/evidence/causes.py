@@ -4,9 +4,8 @@ A cause is a span of time in which levels or events of a sensor may be missing f
 a gap among its causes; what none covers is `unknown`.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Final, Literal
 
@@ -85,55 +84,60 @@ class Cause:
 UNKNOWN: Final = Cause(-FOREVER, FOREVER, "unknown", "nothing that the hub knows explains it")
 
 
-def causes_of(rows: Sequence[LedgerRow]) -> list[Cause]:
+def causes_of(rows: Sequence[LedgerRow], text: Callable[[float], str]) -> list[Cause]:
     """Return the causes in the ledger of a sensor.
 
     Args:
         rows: the ledger, the oldest row first.
+        text: formats a time in seconds since 1970 UTC.
     """
+
+    def at(ms: int) -> str:
+        return text(_s(ms))
+
     if not rows:
         return [Cause(-FOREVER, FOREVER, "no-ledger", "the hub has no ledger of this sensor")]
     began_s = _s(rows[0].at_ms)
-    found = [Cause(-FOREVER, began_s, "no-ledger", f"the ledger of this sensor begins at {_at(rows[0].at_ms)}")]
+    found = [Cause(-FOREVER, began_s, "no-ledger", f"the ledger of this sensor begins at {at(rows[0].at_ms)}")]
     for row, after in [*pairwise(rows), (rows[-1], None)]:
-        found += _of_state(row, after)
+        found += _of_state(row, after, at)
         if after is not None and after.boot == row.boot:
-            found += _of_counters(row, after)
+            found += _of_counters(row, after, at)
     last = rows[-1]
     if last.waiting:
-        text = f"{last.waiting} events waited in the spool of the sensor at {_at(last.at_ms)}"
-        found.append(Cause(began_s, FOREVER, "waiting", text))
+        waiting = f"{last.waiting} events waited in the spool of the sensor at {at(last.at_ms)}"
+        found.append(Cause(began_s, FOREVER, "waiting", waiting))
     return found
 
 
-def _of_state(row: LedgerRow, after: LedgerRow | None) -> Iterator[Cause]:
+def _of_state(row: LedgerRow, after: LedgerRow | None, at: Callable[[int], str]) -> Iterator[Cause]:
     """Yield the causes of the state of a sensor between two rows."""
     end_s = FOREVER if after is None else _s(after.at_ms) + START_S
-    again = "it has not come back" if after is None else f"run {after.boot} reported at {_at(after.at_ms)}"
+    again = "it has not come back" if after is None else f"run {after.boot} reported at {at(after.at_ms)}"
     if row.form == "levels":
         yield Cause(_s(row.since_ms), end_s, "not-sent", "the sensor sends levels alone (send.what)", ("events",))
     if row.clock_is_off:
         way = "ahead" if (row.skew_s or 0.0) > 0 else "behind"
-        text = f"its clock was measured {abs(row.skew_s or 0.0):.0f} s {way} at {_at(row.at_ms)}"
+        text = f"its clock was measured {abs(row.skew_s or 0.0):.0f} s {way} at {at(row.at_ms)}"
         yield Cause(_s(row.since_ms), end_s, "clock", text)
     if row.failure:
         yield Cause(_s(row.since_ms) - MARGIN_S, end_s, "capture", f"the sensor reported: {row.failure}")
     if row.state == "disconnected":
-        text = f"run {row.boot} was stopped at {_at(row.at_ms)}; {again}"
+        text = f"run {row.boot} was stopped at {at(row.at_ms)}; {again}"
         yield Cause(_s(row.at_ms) - MARGIN_S, end_s, "stopped", text)
     elif row.state == "lost":
-        broken = f"the connection of run {row.boot} broke by {_at(row.at_ms)}, last report {_at(row.since_ms)}"
+        broken = f"the connection of run {row.boot} broke by {at(row.at_ms)}, last report {at(row.since_ms)}"
         reason: Reason = "away" if after is None else "offline" if after.boot == row.boot else "ended"
         yield Cause(_s(row.since_ms) - MARGIN_S, end_s, reason, f"{broken}; {again}")
     elif after is not None and after.boot != row.boot:
-        text = f"run {row.boot} reported last at {_at(row.at_ms)} and ended without notice; {again}"
+        text = f"run {row.boot} reported last at {at(row.at_ms)} and ended without notice; {again}"
         yield Cause(_s(row.at_ms) - MARGIN_S, end_s, "ended", text)
 
 
-def _of_counters(row: LedgerRow, after: LedgerRow) -> Iterator[Cause]:
+def _of_counters(row: LedgerRow, after: LedgerRow, at: Callable[[int], str]) -> Iterator[Cause]:
     """Yield the causes that counters show which rose between two rows of a run."""
     start_s, end_s = _s(after.since_ms) - MARGIN_S, _s(after.at_ms)
-    span = f"between {_at(after.since_ms)} and {_at(after.at_ms)}"
+    span = f"between {at(after.since_ms)} and {at(after.at_ms)}"
     if (gap_s := after.capture_gap_s - row.capture_gap_s) > 0.0:
         yield Cause(start_s, end_s, "capture", f"the sensor counted {gap_s:.1f} s without sound {span}")
     counted: tuple[tuple[int, Reason, str, tuple[Kind, ...]], ...] = (
@@ -164,7 +168,11 @@ def explained(start_s: int, end_s: int, causes: Iterable[Cause]) -> list[Cause]:
         (cause for cause in causes if cause.start_s < end_s and start_s < cause.end_s),
         key=lambda cause: (_ORDER[cause.reason], cause.start_s),
     )
-    bounds = {start_s, end_s, *(at for cause in own for at in (cause.start_s, cause.end_s) if start_s < at < end_s)}
+    bounds = {
+        start_s,
+        end_s,
+        *(edge_s for cause in own for edge_s in (cause.start_s, cause.end_s) if start_s < edge_s < end_s),
+    }
     parts: list[Cause] = []
     for begin_s, until_s in pairwise(sorted(bounds)):
         cause = next((one for one in own if one.start_s <= begin_s and until_s <= one.end_s), UNKNOWN)
@@ -176,7 +184,3 @@ def explained(start_s: int, end_s: int, causes: Iterable[Cause]) -> list[Cause]:
 
 def _s(ms: int) -> int:
     return ms // 1000
-
-
-def _at(ms: int) -> str:
-    return datetime.fromtimestamp(_s(ms), UTC).isoformat(sep=" ")

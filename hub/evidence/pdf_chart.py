@@ -45,6 +45,7 @@ class ChartData:
         values: float64 [values] of each level in dB; NaN in a gap.
         period: the span of time.
         marks: times of alerts, in seconds since 1970 UTC.
+        gaps: begin and end of each gap of at least a minute, likewise.
     """
 
     start_s: int
@@ -52,13 +53,15 @@ class ChartData:
     values: dict[str, Floats]
     period: Period
     marks: Sequence[float]
+    gaps: Sequence[tuple[int, int]]
 
 
 def chart_data(sensor: SensorRecord, period: Period, marks: Sequence[float]) -> ChartData:
     """Return the levels of a sensor by minutes, or by hours of a long period."""
+    gaps = [(gap.start_s, gap.end_s) for gap in sensor.gaps_of("levels") if gap.end_s - gap.start_s >= MINUTE_S]
     if period.end_s - period.start_s <= _BY_MINUTES_S:
-        return ChartData(period.start_s, MINUTE_S, _columns(sensor.minutes), period, marks)
-    return ChartData(sensor.hours_start_s, HOUR_S, _columns(sensor.hours), period, marks)
+        return ChartData(period.start_s, MINUTE_S, _columns(sensor.minutes), period, marks, gaps)
+    return ChartData(sensor.hours_start_s, HOUR_S, _columns(sensor.hours), period, marks, gaps)
 
 
 def _columns(table: LevelTable) -> dict[str, Floats]:
@@ -88,7 +91,6 @@ class LevelChart(Flowable):  # type: ignore[misc] # ReportLab ships no type info
     def draw(self) -> None:
         """Draw the chart on the canvas that ReportLab set."""
         canvas = self.canv
-        self._draw_gaps(canvas)
         self._draw_grid(canvas)
         for name, grey, width, dash in _LINES:
             canvas.setStrokeColor(grey)
@@ -97,6 +99,7 @@ class LevelChart(Flowable):  # type: ignore[misc] # ReportLab ships no type info
             for first, end in runs(np.isfinite(self._data.values[name])):
                 self._draw_line(canvas, self._data.values[name], first, end)
         canvas.setDash()
+        self._draw_gaps(canvas)
         canvas.setFillColor(colors.black)
         for at_s in self._data.marks:
             path, x = canvas.beginPath(), self._x(at_s)
@@ -116,17 +119,17 @@ class LevelChart(Flowable):  # type: ignore[misc] # ReportLab ships no type info
         return _BOTTOM + (self.height - _BOTTOM - 3 * mm) * share
 
     def _draw_gaps(self, canvas: Any) -> None:  # noqa: ANN401
-        """Hatch what has no levels."""
-        missing = ~np.isfinite(self._data.values["laeq"])
+        """Hatch what has no levels, over lines of hours that a gap is within."""
         bottom, top = _BOTTOM, self.height - 3 * mm
         canvas.setStrokeColor(_HATCH)
         canvas.setLineWidth(0.35)
-        for first, end in runs(missing):
-            left, right = (self._x(self._data.start_s + at * self._data.step_s) for at in (first, end))
+        for begin_s, end_s in self._data.gaps:
+            left, right = self._x(begin_s), self._x(end_s)
             canvas.saveState()
             path = canvas.beginPath()
-            path.rect(left, bottom, max(right - left, 0.3), top - bottom)
-            canvas.clipPath(path, stroke=0, fill=0)
+            path.rect(left, bottom, max(right - left, 0.8), top - bottom)
+            canvas.setFillColor(colors.white)
+            canvas.clipPath(path, stroke=0, fill=1)
             for number in range(int((right - left + top - bottom) / (1.4 * mm)) + 2):
                 x = left - (top - bottom) + number * 1.4 * mm
                 canvas.line(x, bottom, x + top - bottom, top)

@@ -1,6 +1,7 @@
 """The sections of the PDF of an evidence report, in order."""
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from reportlab.platypus import KeepTogether
@@ -11,7 +12,7 @@ from hub.evidence.causes import WORDS
 from hub.evidence.contents import AlertRecord, Report, SensorRecord
 from hub.evidence.coverage import Gap, by_reason
 from hub.evidence.pdf_chart import LevelChart, chart_data
-from hub.evidence.pdf_style import CELL, HEADING, SMALL, SUBHEADING, TITLE, paragraph, table
+from hub.evidence.pdf_style import CELL, SMALL, SUBHEADING, TITLE, heading, paragraph, table
 from hub.evidence.statements import CHECK, METHOD
 
 MOST_GAPS: Final = 150
@@ -35,12 +36,12 @@ def sections(report: Report, manifest_hash: str) -> Iterator[Any]:
         yield from _delivery(report, sensor)
     yield from _alerts(report)
     yield from _calibrations(report)
-    yield paragraph("Methods and uncertainty", HEADING)
+    yield from heading("Methods and uncertainty")
     for text in METHOD:
         yield paragraph(text, SMALL)
     yield from _versions(report)
     yield from _damaged(report)
-    yield paragraph("How to check this report", HEADING)
+    yield from heading("How to check this report")
     yield paragraph(CHECK, SMALL)
 
 
@@ -79,7 +80,7 @@ def _levels(report: Report, sensor: SensorRecord) -> Iterator[Any]:
         f"LAeq (black), LAFmax (grey) and L90 (dashed) of each {each} in {unit}. Hatched: no levels."
         " Triangles: alerts. Times have the zone of the report."
     )
-    yield KeepTogether([paragraph(f"Levels at {sensor.place}", HEADING), LevelChart(data), paragraph(caption, SMALL)])
+    yield KeepTogether([*heading(f"Levels at {sensor.place}"), LevelChart(data), paragraph(caption, SMALL)])
     if unit == "dBFS":
         yield paragraph(
             "The sensor was not calibrated: levels in dBFS compare sounds at this microphone only.", SMALL
@@ -107,7 +108,7 @@ def _levels(report: Report, sensor: SensorRecord) -> Iterator[Any]:
 
 
 def _coverage(report: Report, sensor: SensorRecord) -> Iterator[Any]:
-    yield paragraph(f"Coverage of {sensor.place}: gaps and their reasons", HEADING)
+    yield from heading(f"Coverage of {sensor.place}: gaps and their reasons")
     if not sensor.gaps:
         yield paragraph("No gap: levels and events cover the whole period.")
         return
@@ -119,7 +120,7 @@ def _coverage(report: Report, sensor: SensorRecord) -> Iterator[Any]:
     ]
     yield table(("Missing", "Reason", "Gaps", "Time", "Of the period"), rows, (1, 3, 1, 1.2, 1.2))
     listed = sorted(sensor.gaps, key=lambda gap: -gap.missing_s)[:MOST_GAPS]
-    yield paragraph("Each gap", SUBHEADING)
+    yield from heading("Each gap", SUBHEADING)
     if len(listed) < len(sensor.gaps):
         text = f"The {MOST_GAPS} longest of {len(sensor.gaps)} gaps; coverage.csv lists all."
         yield paragraph(text, SMALL)
@@ -143,7 +144,7 @@ def _delivery(report: Report, sensor: SensorRecord) -> Iterator[Any]:
         spans[one.boot] = (min(begin_s, one.start_s), max(end_s, one.end_s))
     if not runs:
         return
-    yield paragraph(f"Delivery ledger of {sensor.place}: numbered events by run", SUBHEADING)
+    yield from heading(f"Delivery ledger of {sensor.place}: numbered events by run", SUBHEADING)
     rows = []
     for boot, counts in list(runs.items())[:_MOST_RUNS]:
         numbers = [(one.first_seq, one.last_seq) for one in sensor.ranges if one.boot == boot]
@@ -156,7 +157,7 @@ def _delivery(report: Report, sensor: SensorRecord) -> Iterator[Any]:
 
 
 def _alerts(report: Report) -> Iterator[Any]:
-    yield paragraph("Alerts", HEADING)
+    yield from heading("Alerts")
     if not report.alerts:
         yield paragraph("No alert in this period.")
         return
@@ -180,11 +181,12 @@ def _alert(report: Report, record: AlertRecord) -> Sequence[object]:
     named = [f"{category_label(name)} ({one.presence.get(name, 0.0):.0%})" for name in one.categories]
     if one.name:
         named.insert(0, one.name)
-    match = "watched sound returned" if one.watched else f"{len(one.matches)} past events"
-    if one.match_probability is not None:
-        match = f"{one.match_probability:.0%} likely"
-        match += f", threshold {one.threshold:.0%}" if one.threshold is not None else ""
-        match += f"; {len(one.matches)} past events"
+    match = f"{len(one.matches)} past event{'s' if len(one.matches) != 1 else ''}"
+    if one.watched:
+        match = f"watched sound returned; {match}"
+    elif one.match_probability is not None:
+        threshold = f", threshold {one.threshold:.0%}" if one.threshold is not None else ""
+        match = f"{one.match_probability:.0%} likely{threshold}; {match}"
     verdicts = [
         f"{verdict.verdict} ({verdict.author or 'unnamed'}, {report.period.text(verdict.at.timestamp())})"
         for verdict in record.verdicts
@@ -202,9 +204,9 @@ def _alert(report: Report, record: AlertRecord) -> Sequence[object]:
 
 
 def _calibrations(report: Report) -> Iterator[Any]:
-    yield paragraph("Calibration", HEADING)
+    yield from heading("Calibration")
     rows = [
-        (sensor.place, one.id, one.at, report.period.text(one.since_s))
+        (sensor.place, one.id, _made_at(one.at, report), report.period.text(one.since_s))
         for sensor in report.sensors
         for one in sensor.calibrations
     ]
@@ -220,8 +222,16 @@ def _calibrations(report: Report) -> Iterator[Any]:
     yield paragraph(text, SMALL)
 
 
+def _made_at(text: str, report: Report) -> str:
+    """Return the time of a calibration in the zone of the report; as it is stored if it is no time."""
+    try:
+        return report.period.text(datetime.fromisoformat(text).timestamp())
+    except (ValueError, OverflowError):
+        return text
+
+
 def _versions(report: Report) -> Iterator[Any]:
-    yield paragraph("Versions", HEADING)
+    yield from heading("Versions")
     making = report.making
     networks = sorted({one.network for one in report.alerts if one.network})
     rows = [
@@ -236,7 +246,7 @@ def _versions(report: Report) -> Iterator[Any]:
 def _damaged(report: Report) -> Iterator[Any]:
     if not report.damaged:
         return
-    yield paragraph("Stored rows that could not be read", HEADING)
+    yield from heading("Stored rows that could not be read")
     names = [f"{kind} {key}" for kind, key in report.damaged[:_MOST_DAMAGED]]
     more = len(report.damaged) - len(names)
     text = "; ".join(names) + (f"; and {more} more, see damaged-rows.csv" if more else "")

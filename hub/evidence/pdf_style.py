@@ -11,30 +11,30 @@ from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
-from reportlab.platypus import LongTable, Paragraph, TableStyle
+from reportlab.platypus import CondPageBreak, LongTable, Paragraph, TableStyle
 
 FONT: Final = "Vera"
 BOLD: Final = "VeraBd"
-MONO_SIZE: Final = 7
+_SMALL_SIZE: Final = 7
 WIDTH: Final = 174 * mm
 """Width of the text of an A4 page."""
 _RULE: Final = colors.Color(0.6, 0.6, 0.6)
 _HEAD: Final = colors.Color(0.9, 0.9, 0.9)
 
 BODY: Final = ParagraphStyle("body", fontName=FONT, fontSize=8.5, leading=11.5, alignment=TA_LEFT, spaceAfter=4)
-SMALL: Final = ParagraphStyle("small", parent=BODY, fontSize=MONO_SIZE, leading=9, spaceAfter=2)
+SMALL: Final = ParagraphStyle("small", parent=BODY, fontSize=_SMALL_SIZE, leading=9, spaceAfter=2)
 CELL: Final = ParagraphStyle("cell", parent=SMALL, spaceAfter=0)
+HEAD_CELL: Final = ParagraphStyle("head", parent=CELL, fontName=BOLD)
 TITLE: Final = ParagraphStyle("title", parent=BODY, fontName=BOLD, fontSize=17, leading=21, spaceAfter=6)
 HEADING: Final = ParagraphStyle(
-    "heading", parent=BODY, fontName=BOLD, fontSize=11.5, leading=15, spaceBefore=9, spaceAfter=4, keepWithNext=1
+    "heading", parent=BODY, fontName=BOLD, fontSize=11.5, leading=15, spaceBefore=9, spaceAfter=4
 )
 SUBHEADING: Final = ParagraphStyle(
-    "subheading", parent=BODY, fontName=BOLD, fontSize=9, leading=12, spaceBefore=6, spaceAfter=3, keepWithNext=1
+    "subheading", parent=BODY, fontName=BOLD, fontSize=9, leading=12, spaceBefore=6, spaceAfter=3
 )
 _TABLE: Final = TableStyle(
     [
-        ("FONT", (0, 0), (-1, -1), FONT, MONO_SIZE, 9),
-        ("FONT", (0, 0), (-1, 0), BOLD, MONO_SIZE, 9),
+        ("FONT", (0, 0), (-1, -1), FONT, _SMALL_SIZE, 9),
         ("BACKGROUND", (0, 0), (-1, 0), _HEAD),
         ("LINEBELOW", (0, 0), (-1, -1), 0.3, _RULE),
         ("LINEABOVE", (0, 0), (-1, 0), 0.6, colors.black),
@@ -68,6 +68,11 @@ def paragraph(text: object, style: ParagraphStyle = BODY) -> Any:  # noqa: ANN40
     return Paragraph(escape(shown(text)), style)
 
 
+def heading(text: str, style: ParagraphStyle = HEADING) -> list[Any]:
+    """Return a heading that is not the last line of a page."""
+    return [CondPageBreak(30 * mm), paragraph(text, style)]
+
+
 def table(head: Sequence[str], rows: Sequence[Sequence[object]], shares: Sequence[float]) -> Any:  # noqa: ANN401
     """Return a table whose head is repeated on each page.
 
@@ -77,7 +82,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]], shares: Sequenc
         shares: widths of the columns relative to each other.
     """
     total = sum(shares)
-    cells = [[shown(one) for one in head], *([_cell(one) for one in row] for row in rows)]
+    cells = [[paragraph(one, HEAD_CELL) for one in head], *([_cell(one) for one in row] for row in rows)]
     made = LongTable(cells, colWidths=[WIDTH * share / total for share in shares], repeatRows=1, hAlign="LEFT")
     made.setStyle(_TABLE)
     return made

@@ -105,7 +105,7 @@ class EvidenceReader:
         events = self._facts.between(place, 1000 * start_s, 1000 * end_s)
         numbered = [_numbered(one) for one in [*events, *self._facts.around(place, 1000 * start_s, 1000 * end_s)]]
         causes = [
-            *causes_of(ledger),
+            *causes_of(ledger, period.text),
             *self._retention(),
             *_uncalibrated(minutes.uncalibrated, start_s),
             *_damaged(place, damaged),

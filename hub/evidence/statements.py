@@ -35,6 +35,6 @@ CHECK: Final = (
     "earwitness-hub verify-evidence REPORT.zip --key public-key.pem checks all files and the signature."
     " Without Earwitness: sha256sum -c signed.sha256 && sha256sum -c manifest.sha256 && openssl pkeyutl"
     " -verify -pubin -inkey public-key.pem -rawin -in signed.sha256 -sigfile signed.sha256.sig. Take the"
-    " public key from its owner, not from the zip, and compare its fingerprint with the one above. A signature"
+    " public key from its owner, not from the zip, and compare its fingerprint. A signature"
     " shows that the files are as the hub wrote them at the stated time; that time is of the clock of the hub."
 )

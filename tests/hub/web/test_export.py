@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.store.event_queries import Cursor
 from hub.domain.csv_rows import Row, csv_cell, csv_lines
+from hub.store.event_queries import Cursor
 from hub.web.export import iterate_pages, json_lines
 
 
