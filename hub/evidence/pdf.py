@@ -13,6 +13,8 @@ from hub.evidence.pdf_sections import sections
 from hub.evidence.pdf_style import FONT, shown
 
 _MARGIN: Final = 18 * mm
+_PADDING: Final = 6
+"""Space that ReportLab leaves between the margin and the text, in points."""
 
 
 def build_pdf(report: Report, manifest_hash: str) -> bytes:
@@ -59,8 +61,8 @@ def build_pdf(report: Report, manifest_hash: str) -> bytes:
     document = SimpleDocTemplate(
         buffer,
         pagesize=A4,
-        leftMargin=_MARGIN,
-        rightMargin=_MARGIN,
+        leftMargin=_MARGIN - _PADDING,
+        rightMargin=_MARGIN - _PADDING,
         topMargin=15 * mm,
         bottomMargin=18 * mm,
         title=title,

@@ -5,7 +5,7 @@ import os
 import platform
 import textwrap
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
@@ -96,9 +96,9 @@ class EvidenceReports:
         partial = output.with_name(f".{output.name}.{os.getpid()}.partial")
         try:
             with partial.open("w+b") as file:
-                archive = EvidenceArchive(file)
-                report = self._collect(archive, place, period, (made_at, made_by))
-                self._seal(archive, report)
+                with closing(EvidenceArchive(file)) as archive:
+                    report = self._collect(archive, place, period, (made_at, made_by))
+                    self._seal(archive, report)
                 size_bytes = file.seek(0, os.SEEK_END)
                 os.fsync(file.fileno())
             partial.replace(output)
@@ -148,7 +148,6 @@ class EvidenceReports:
         signed = hash_list({name: archive.hashes[name] for name in (MANIFEST, PDF)})
         archive.add(SIGNED, [signed])
         archive.add(SIGNATURE, [self._key.sign(signed)])
-        archive.close()
 
 
 def summary(report: Report) -> bytes:

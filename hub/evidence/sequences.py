@@ -82,9 +82,8 @@ def event_gaps(
     lost = list(_missing(_runs_of(events), ledger, own))
     gaps = [gap for gap in lost if gap.start_s < span[1] and span[0] < gap.end_s]
     own += _not_sent(span, without_levels)
-    for begin_s, end_s in _silent(events, span):
-        if any(gap.start_s <= begin_s and end_s <= gap.end_s for gap in lost):
-            continue
+    covered = [*events, *(Numbered(gap.boot, gap.first_seq or 0, gap.start_s, gap.end_s) for gap in lost)]
+    for begin_s, end_s in _silent(covered, span):
         for part in explained(begin_s, end_s, own):
             missing_s = part.end_s - part.start_s
             gaps.append(Gap("events", part.start_s, part.end_s, missing_s, part.reason, part.text))
@@ -101,7 +100,7 @@ def _not_sent(span: tuple[int, int], without_levels: Sequence[Gap]) -> Iterator[
 
 
 def _silent(events: Sequence[Numbered], span: tuple[int, int]) -> Iterator[tuple[int, int]]:
-    """Yield the spans of time within a period that no event covers."""
+    """Yield the spans of time within a period that no event and no missing number covers."""
     until_s = float(span[0])
     for event in sorted(events, key=lambda one: (one.start_s, one.seq)):
         if min(event.start_s, span[1]) - until_s > TOLERANCE_S:

@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -123,9 +125,8 @@ def _create(path: Path) -> None:
     """Write a new key; keep the one that another process writes at the same time."""
     pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.unlink(missing_ok=True)
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    descriptor, name = tempfile.mkstemp(prefix=".", suffix=".partial", dir=path.parent)  # of mode 0600
+    partial = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(pem)
@@ -134,9 +135,7 @@ def _create(path: Path) -> None:
         if os.getuid() == 0:
             owner = path.parent.stat()
             os.chown(partial, owner.st_uid, owner.st_gid)
-        try:
+        with suppress(FileExistsError):
             path.hardlink_to(partial)
-        except FileExistsError:
-            return
     finally:
         partial.unlink(missing_ok=True)

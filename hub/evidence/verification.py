@@ -6,7 +6,9 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Final
 
@@ -143,11 +145,10 @@ def _content(archive: zipfile.ZipFile, name: str) -> bytes:
 def _is_in_form(file: IO[bytes], archive: zipfile.ZipFile) -> bool:
     """Return whether the archive is byte for byte what its files make."""
     with tempfile.TemporaryFile() as again:
-        copy = EvidenceArchive(again)
-        for name in archive.namelist():
-            with archive.open(name) as source:
-                copy.add(name, iter(lambda source=source: source.read(_CHUNK), b""))  # type: ignore[misc]
-        copy.close()
+        with closing(EvidenceArchive(again)) as copy:
+            for name in archive.namelist():
+                with archive.open(name) as source:
+                    copy.add(name, iter(partial(source.read, _CHUNK), b""))
         file.seek(0)
         again.seek(0)
         while True:
