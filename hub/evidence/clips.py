@@ -6,10 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+import redis
+
 from hub.domain.records import StoredEvent
 from hub.evidence.archive import EvidenceArchive, chunks
 from hub.evidence.contents import AlertRecord
 from hub.features.spectrogram import fingerprint, png, spectrogram
+from hub.store.client import is_damage
 from hub.store.events import EventStore
 from shared.audio import read_file
 from shared.errors import EarwitnessError
@@ -45,10 +48,9 @@ class ClipCollector:
         """
         done = []
         for record in records:
-            event = next(iter(self._archive.fetch([record.alert.event])), None)
+            event = self._event(record.alert.event)
             if event is None:
-                self._archive.rows.leave_out("event", record.alert.event, LookupError("the alert has no event"))
-                done.append(replace(record, clip_note="the event is not in the archive"))
+                done.append(replace(record, clip_note="the event is not in the archive, or cannot be read"))
                 continue
             record = replace(record, network="" if event.towers is None else event.towers.network)  # noqa: PLW2901
             path, note = self._path(event)
@@ -61,6 +63,19 @@ class ClipCollector:
                 to.add(record.spectrogram, [picture])
             done.append(replace(record, clip_note=note))
         return done
+
+    def _event(self, name: str) -> StoredEvent | None:
+        """Return an event; None, counted as left out, if there is none or it cannot be read."""
+        fault: Exception = LookupError("the event of an alert is not there")
+        try:
+            if found := self._archive.fetch([name]):
+                return found[0]
+        except redis.ResponseError as error:
+            if not is_damage(error):
+                raise
+            fault = error
+        self._archive.rows.leave_out("event", name, fault)
+        return None
 
     def _path(self, event: StoredEvent) -> tuple[Path | None, str]:
         """Return the audio file of an event, or None and the reason; a note if it is sealed."""

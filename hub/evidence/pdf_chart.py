@@ -15,9 +15,11 @@ from hub.domain.level_rows import HOUR_S, STATISTICS, Floats, LevelTable, runs
 from hub.evidence.contents import MINUTE_S, Period, SensorRecord
 from hub.evidence.pdf_style import FONT, WIDTH
 
-_HEIGHT: Final = 62 * mm
-_LEFT: Final = 11 * mm
-_BOTTOM: Final = 9 * mm
+_HEIGHT: Final[float] = 62 * mm
+_LEFT: Final[float] = 11 * mm
+_BOTTOM: Final[float] = 9 * mm
+_ABOVE: Final[float] = 3 * mm
+"""Space above the plot, where alerts are marked."""
 _SIZE: Final = 6.5
 _GRID: Final = colors.Color(0.82, 0.82, 0.82)
 _HATCH: Final = colors.Color(0.45, 0.45, 0.45)
@@ -77,7 +79,8 @@ class LevelChart(Flowable):  # type: ignore[misc] # ReportLab ships no type info
 
     def __init__(self, data: ChartData) -> None:
         super().__init__()
-        self.width, self.height = WIDTH, _HEIGHT
+        self.width: float = WIDTH
+        self.height: float = _HEIGHT
         self._data = data
         known = np.concatenate([own[np.isfinite(own)] for own in data.values.values()])
         self._low = _GRID_DB * math.floor(known.min() / _GRID_DB) if known.size else 0
@@ -116,11 +119,11 @@ class LevelChart(Flowable):  # type: ignore[misc] # ReportLab ships no type info
 
     def _y(self, level: float) -> float:
         share = (level - self._low) / (self._high - self._low)
-        return _BOTTOM + (self.height - _BOTTOM - 3 * mm) * share
+        return _BOTTOM + (self.height - _BOTTOM - _ABOVE) * share
 
     def _draw_gaps(self, canvas: Any) -> None:  # noqa: ANN401
         """Hatch what has no levels, over lines of hours that a gap is within."""
-        bottom, top = _BOTTOM, self.height - 3 * mm
+        bottom, top = _BOTTOM, self.height - _ABOVE
         canvas.setStrokeColor(_HATCH)
         canvas.setLineWidth(0.35)
         for begin_s, end_s in self._data.gaps:
@@ -146,7 +149,7 @@ class LevelChart(Flowable):  # type: ignore[misc] # ReportLab ships no type info
             canvas.drawRightString(_LEFT - 1.2 * mm, y - 2, f"{level}".replace("-", "\N{MINUS SIGN}"))
         for at_s, lines in axis_marks(self._data.period):
             x = self._x(at_s)
-            canvas.line(x, _BOTTOM, x, self.height - 3 * mm)
+            canvas.line(x, _BOTTOM, x, self.height - _ABOVE)
             for number, text in enumerate(lines):
                 canvas.drawCentredString(min(x, self.width - 6 * mm), _BOTTOM - (3 + 3 * number) * mm, text)
         canvas.setStrokeColor(colors.black)

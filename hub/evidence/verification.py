@@ -85,7 +85,8 @@ def _verified(name: str, file: IO[bytes], archive: zipfile.ZipFile, key: PublicK
     signer, problem = _signer(lists.get(PUBLIC_KEY, b""), key)
     findings += problem
     if signer is not None and not signer.signed(lists.get(SIGNED, b""), lists.get(SIGNATURE, b"")):
-        findings.append(Finding(SIGNED, f"the signature {SIGNATURE} is not that of this file by this key"))
+        findings.append(Finding(SIGNED, f"{SIGNATURE} is not the signature of this file by the key"))
+        findings.append(Finding(SIGNATURE, f"it is not the signature of {SIGNED} by the key"))
     signed, manifest = (parse_hash_list(lists.get(one, b"")) for one in (SIGNED, MANIFEST))
     stated = {one: digest for one, digest in signed.items() if one in {MANIFEST, PDF}}
     stated |= {one: digest for one, digest in manifest.items() if one not in LAST}

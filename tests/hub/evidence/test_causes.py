@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub.domain.delivery_ledger import LedgerRow
@@ -47,7 +47,7 @@ def test_what_counters_and_faults_show() -> None:
     assert reasons(READY, gap, start_s=4_800, end_s=4_840) == ["capture"]
     assert reasons(READY, row(5_000, failure="no device"), start_s=5_000, end_s=5_600) == ["capture"]
     for name, reason in (("dropped", "dropped"), ("set_aside", "set-aside"), ("spool_lost", "card")):
-        assert reasons(READY, row(5_000, **{name: 2}), start_s=4_800, end_s=4_900, kind="events") == [reason]
+        assert reasons(READY, row(5_000, "ready", "one", **{name: 2}), start_s=4_800, end_s=4_900, kind="events") == [reason]
     assert reasons(READY, row(5_000, over_budget=2), start_s=4_800, end_s=4_900) == ["budget"]
     shed = row(5_000, shed=(("one", "levels", "full", 0, 9, 600),))
     assert reasons(READY, shed, start_s=100, end_s=700) == ["shed"]
@@ -64,6 +64,7 @@ def test_before_the_ledger_and_what_waits_in_the_spool() -> None:
     assert reasons(READY, row(5_000, waiting=12), start_s=4_000, end_s=6_000) == ["waiting"]
 
 
+@settings(max_examples=25)
 @given(
     st.lists(st.tuples(st.integers(-50, 50), st.integers(0, 60), st.sampled_from(list(WORDS))), max_size=6),
     st.integers(-40, 0),

@@ -93,8 +93,8 @@ def test_bytes_that_belong_to_no_file_are_found(tmp_path: Path, key: SigningKey)
         ({"extra.csv": b""}, {"extra.csv"}),
         ({PDF: None}, {PDF}),
         ({MANIFEST: b""}, {MANIFEST, "levels.csv", "clips/a.flac", PUBLIC_KEY}),
-        ({SIGNED: b""}, {SIGNED, MANIFEST, PDF}),
-        ({SIGNATURE: None}, {SIGNED}),
+        ({SIGNED: b""}, {SIGNED, SIGNATURE, MANIFEST, PDF}),
+        ({SIGNATURE: None}, {SIGNED, SIGNATURE}),
         ({PUBLIC_KEY: b"none"}, {PUBLIC_KEY}),
     ],
 )
@@ -108,4 +108,4 @@ def test_a_report_that_another_key_signed_is_refused_by_the_given_key(tmp_path: 
     other = SigningKey.open(tmp_path / "other.key")
     forged = sealed(other)
     assert findings(tmp_path, forged) == ()
-    assert {one.name for one in findings(tmp_path, forged, key.public)} == {PUBLIC_KEY, SIGNED}
+    assert {one.name for one in findings(tmp_path, forged, key.public)} == {PUBLIC_KEY, SIGNED, SIGNATURE}
