@@ -105,16 +105,15 @@ def row_of(state: StateMessage, at_ms: int, skew_s: float | None, known: LedgerR
         known: the row of the message before.
     """
     report = state.report
-    named = {"state": state.state, "boot": state.boot, "software": state.software, "form": state.payload_format}
+    fresh = LedgerRow(at_ms, at_ms, state.state, state.boot, state.software, state.payload_format, _ms(state))
     if report is None:
-        if known is not None and known.boot == state.boot:
-            return replace(known, at_ms=at_ms, since_ms=at_ms, **named)
-        return LedgerRow(at_ms, at_ms, **named, started_ms=_ms(state))
-    return LedgerRow(
-        at_ms,
-        at_ms,
-        **named,
-        started_ms=_ms(state),
+        if known is None or known.boot != state.boot:
+            return fresh
+        return replace(
+            known, at_ms=at_ms, since_ms=at_ms, state=fresh.state, software=fresh.software, form=fresh.form
+        )
+    return replace(
+        fresh,
         first_seq=report.first_seq,
         last_seq=report.highest_seq,
         previous_boot=report.previous_boot or "",

@@ -30,6 +30,9 @@ _CHUNK: Final = 1 << 20
 _MOST_LISTED: Final = 64 * 1024 * 1024
 """Most bytes of a list of hashes."""
 
+_DAMAGED: Final = (zipfile.BadZipFile, zlib.error, OSError, NotImplementedError, RuntimeError, EOFError, ValueError)
+"""Exceptions of reading a damaged archive."""
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -66,14 +69,15 @@ def verify(path: Path, key: PublicKey | None = None) -> Verification:
     """
     name = printable(path.name)
     try:
-        with path.open("rb") as file:
-            try:
-                with zipfile.ZipFile(file) as archive:
-                    return _verified(name, file, archive, key)
-            except (zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError, EOFError) as error:
-                return Verification((Finding(name, f"the archive cannot be read: {error}"),), 0, "")
+        file = path.open("rb")
     except OSError as error:
         raise UnavailableError(f"cannot read {printable(path)}: {error.strerror}") from error
+    with file:
+        try:
+            with zipfile.ZipFile(file) as archive:
+                return _verified(name, file, archive, key)
+        except _DAMAGED as error:
+            return Verification((Finding(name, f"the archive cannot be read: {error}"),), 0, "")
 
 
 def _verified(name: str, file: IO[bytes], archive: zipfile.ZipFile, key: PublicKey | None) -> Verification:
@@ -129,7 +133,7 @@ def _digest(archive: zipfile.ZipFile, name: str) -> str | None:
         with archive.open(name) as file:
             while part := file.read(_CHUNK):
                 digest.update(part)
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, ValueError):
+    except _DAMAGED:
         return None
     return digest.hexdigest()
 
@@ -139,7 +143,7 @@ def _content(archive: zipfile.ZipFile, name: str) -> bytes:
     try:
         with archive.open(name) as file:
             return file.read(_MOST_LISTED)
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, ValueError):
+    except _DAMAGED:
         return b""
 
 

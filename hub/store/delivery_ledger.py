@@ -31,7 +31,7 @@ def queue(pipe: Any, state: StateMessage, at_ms: int, skew_s: float | None, end:
         end: the end of the ledger; None if it is empty.
     """
     place = f"{state.site}/{state.sensor}"
-    after, rows = advance(end, row_of(state, at_ms, skew_s, end and end.row))
+    after, rows = advance(end, row_of(state, at_ms, skew_s, None if end is None else end.row))
     pipe.hset(keys.sensor(place), FIELD, encode(_END.dump_python(after)))
     if rows:
         pipe.zadd(keys.delivery_ledger(place), {encode(_ROW.dump_python(row)): row.at_ms for row in rows})

@@ -17,6 +17,7 @@ from hub.web.pages.rendering import PageRenderer
 from hub.web.resolve import get_sensor_or_404, parse_place
 from shared.errors import InvalidError, UnavailableError
 from shared.events import check_name
+from shared.paths import expanded, printable
 
 MOST_S: Final = 31 * 86_400 + 3_600
 """Longest period of a report by the page; the command has no limit."""
@@ -52,15 +53,13 @@ def routes(shell: PageRenderer) -> APIRouter:
             )
         if not busy.acquire(blocking=False):
             raise UnavailableError("another evidence report is being written: repeat the request in a minute")
-        folder = tempfile.TemporaryDirectory(prefix="earwitness-evidence-")
         try:
+            reports = build_evidence(parts.settings, parts.archive, parts.feedback)
+            folder = _folder(expanded(parts.settings.evidence.signing_key).parent)
             path = Path(folder.name) / f"evidence-{place.replace('/', '-')}-{period.at(period.start_s):%Y-%m-%d}.zip"
             client = identity_of(request.scope)
             name = (client.who if client is not None else "") or "a client on the machine of the hub"
-            build_evidence(parts.settings, parts.archive, parts.feedback).write(place, period, now, name, path)
-        except BaseException:
-            folder.cleanup()
-            raise
+            reports.write(place, period, now, name, path)  # if it fails, the folder goes with its last reference
         finally:
             busy.release()
         return FileResponse(
@@ -68,3 +67,15 @@ def routes(shell: PageRenderer) -> APIRouter:
         )
 
     return router
+
+
+def _folder(data: Path) -> "tempfile.TemporaryDirectory[str]":
+    """Return a new folder that only the hub may read, in its data folder: /tmp may be small.
+
+    Raises:
+        UnavailableError: it cannot be made.
+    """
+    try:
+        return tempfile.TemporaryDirectory(prefix=".evidence-", dir=data)
+    except OSError as error:
+        raise UnavailableError(f"cannot write to {printable(data)}: {error.strerror}") from error

@@ -112,8 +112,8 @@ def _events(stores: Stores, folder: Path) -> None:
         events.append(event)
     archive.add_many(events)
     pipe = archive.client.pipeline()
-    for name in ("demo.street-1.two.10", SEALED, "demo.street-1.two.70", DAMAGED):
-        archive.alerts.queue(pipe, _alert(name))
+    for of in ("demo.street-1.two.10", SEALED, "demo.street-1.two.70", DAMAGED):
+        archive.alerts.queue(pipe, _alert(of))
     pipe.execute()
     archive.client.set(keys.alert(DAMAGED), "{")
 

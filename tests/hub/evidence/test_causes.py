@@ -47,7 +47,9 @@ def test_what_counters_and_faults_show() -> None:
     assert reasons(READY, gap, start_s=4_800, end_s=4_840) == ["capture"]
     assert reasons(READY, row(5_000, failure="no device"), start_s=5_000, end_s=5_600) == ["capture"]
     for name, reason in (("dropped", "dropped"), ("set_aside", "set-aside"), ("spool_lost", "card")):
-        assert reasons(READY, row(5_000, "ready", "one", **{name: 2}), start_s=4_800, end_s=4_900, kind="events") == [reason]
+        assert reasons(READY, row(5_000, "ready", "one", **{name: 2}), start_s=4_800, end_s=4_900, kind="events") == [
+            reason
+        ]
     assert reasons(READY, row(5_000, over_budget=2), start_s=4_800, end_s=4_900) == ["budget"]
     shed = row(5_000, shed=(("one", "levels", "full", 0, 9, 600),))
     assert reasons(READY, shed, start_s=100, end_s=700) == ["shed"]
