@@ -1,5 +1,6 @@
 """The commands `report-evidence`, `verify-evidence` and `evidence-key`."""
 
+import os
 from dataclasses import asdict
 from datetime import UTC, datetime
 from getpass import getuser
@@ -54,7 +55,7 @@ def report_evidence(
     reports = build_evidence(settings, stores.events, feedback)
     path = expanded(output)
     place = site if sensor is None else f"{site}/{sensor}"
-    written = reports.write(place, period, now, f"user {getuser()}, by command", path)
+    written = reports.write(place, period, now, f"{_user()}, by command", path)
     if json_:
         typer.echo(to_json({"output": str(path), **asdict(written)}))
         return
@@ -123,3 +124,11 @@ def evidence_key(config: ConfigOption = None, override: SetOption = None, json_:
         return
     typer.echo(public.pem.decode(), nl=False)
     typer.echo(f"fingerprint {public.fingerprint}", err=True)
+
+
+def _user() -> str:
+    """Return the user of this process; in a container its number may have no name."""
+    try:
+        return f"user {getuser()}"
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"

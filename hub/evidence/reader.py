@@ -70,17 +70,19 @@ class EvidenceReader:
         """
         return store_name(self._archive.client.info("server"))
 
-    def places(self, place: str) -> list[str]:
+    def places(self, place: str, damaged: Iterable[tuple[str, str]]) -> list[str]:
         """Return the sensors of a site, or the one sensor.
 
         Args:
             place: a site, or `site/sensor`.
+            damaged: grows with kind and key of each row that cannot be read; such a sensor is included.
 
         Raises:
             InvalidError: the hub knows no such sensor.
             UnavailableError: the store does not answer.
         """
-        known = [sensor.place for sensor in self._archive.sensors.all()]
+        known = {sensor.place for sensor in self._archive.sensors.all()}
+        known |= {key for kind, key in damaged if kind == "sensor"}
         found = sorted(one for one in known if one == place or one.startswith(f"{place}/"))
         if not found:
             raise InvalidError(f"no sensor of {place}; known: {', '.join(sorted(known)[:10]) or 'none'}")
@@ -110,11 +112,14 @@ class EvidenceReader:
             *_uncalibrated(minutes.uncalibrated, start_s),
             *_damaged(place, damaged),
         ]
+        known = self._archive.sensors.get(place)
+        if known is not None and known.last_levels_at is None:
+            text = "the sensor has sent no levels of seconds (levels.series)"
+            causes.append(Cause(-FOREVER, FOREVER, "not-sent", text, ("levels",)))
         of_levels = level_gaps(minutes.seconds, start_s, seconds, causes)
         of_events = event_gaps(numbered, (start_s, end_s), ledger, causes, of_levels)
         queries = DayLevelQueries(self._statistics, period.zone)
         first, last = period.at(start_s).date(), (period.at(end_s) - timedelta(seconds=1)).date()
-        known = self._archive.sensors.get(place)
         return SensorRecord(
             place=place,
             software=known.software if known is not None else "",

@@ -129,7 +129,7 @@ class EvidenceReports:
         }
         making = Making(*made, rules.hub, software, rules.networks, self._key.public.fingerprint)
         with recording() as damaged:
-            places = reader.places(place)
+            places = reader.places(place, damaged)
             sensors = [reader.sensor(one, period, damaged) for one in places]
             collector = ClipCollector(self._archive, rules.audio_dir, rules.max_clip_bytes)
             alerts = collector.add(archive, reader.alerts(places, period))
