@@ -84,12 +84,13 @@ class Cause:
 UNKNOWN: Final = Cause(-FOREVER, FOREVER, "unknown", "nothing that the hub knows explains it")
 
 
-def causes_of(rows: Sequence[LedgerRow], text: Callable[[float], str]) -> list[Cause]:
+def causes_of(rows: Sequence[LedgerRow], text: Callable[[float], str], delivered_s: int) -> list[Cause]:
     """Return the causes in the ledger of a sensor.
 
     Args:
         rows: the ledger, the oldest row first.
         text: formats a time in seconds since 1970 UTC.
+        delivered_s: until when data came, in seconds since 1970 UTC: a spool delivers the oldest first.
     """
 
     def at(ms: int) -> str:
@@ -106,7 +107,7 @@ def causes_of(rows: Sequence[LedgerRow], text: Callable[[float], str]) -> list[C
     last = rows[-1]
     if last.waiting:
         waiting = f"{last.waiting} events waited in the spool of the sensor at {at(last.at_ms)}"
-        found.append(Cause(began_s, FOREVER, "waiting", waiting))
+        found.append(Cause(max(began_s, delivered_s), FOREVER, "waiting", waiting))
     return found
 
 

@@ -106,13 +106,14 @@ class EvidenceReader:
         ledger = self._ledger.rows(place)
         events = self._facts.between(place, 1000 * start_s, 1000 * end_s)
         numbered = [_numbered(one) for one in [*events, *self._facts.around(place, 1000 * start_s, 1000 * end_s)]]
+        known = self._archive.sensors.get(place)
+        newest = None if known is None else known.last_captured_at or known.last_levels_at
         causes = [
-            *causes_of(ledger, period.text),
+            *causes_of(ledger, period.text, int(newest.timestamp()) if newest is not None else 0),
             *self._retention(),
             *_uncalibrated(minutes.uncalibrated, start_s),
             *_damaged(place, damaged),
         ]
-        known = self._archive.sensors.get(place)
         if known is not None and known.last_levels_at is None:
             text = "the sensor has sent no levels of seconds (levels.series)"
             causes.append(Cause(-FOREVER, FOREVER, "not-sent", text, ("levels",)))

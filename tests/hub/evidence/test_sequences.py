@@ -16,7 +16,7 @@ def events(*seqs: int, boot: str = "one", from_s: int = 0) -> list[Numbered]:
 
 
 def gaps(found: list[Numbered], *ledger: LedgerRow, without: tuple[Gap, ...] = ()) -> list[tuple[object, ...]]:
-    own = event_gaps(found, SPAN, ledger, causes_of(ledger, str), without)
+    own = event_gaps(found, SPAN, ledger, causes_of(ledger, str, T), without)
     return [(gap.start_s - T, gap.end_s - T, gap.reason, gap.first_seq, gap.last_seq) for gap in own]
 
 
