@@ -19,6 +19,7 @@ from shared.errors import InvalidError
 from shared.messages.alert import AlertMessage
 
 MINUTE_S: Final = 60
+MOST_S: Final = 366 * 86_400
 _YEARS: Final = (1970, 2199)
 _DATE_CHARACTERS: Final = len("2026-06-01")
 
@@ -42,13 +43,15 @@ class Period:
         """Return a period widened to whole minutes, and cut off at the last minute before now.
 
         Raises:
-            InvalidError: it is empty, or has not begun.
+            InvalidError: it is empty, has not begun, or is longer than 366 days.
         """
         start_s = int(start.timestamp()) // MINUTE_S * MINUTE_S
         end_s = -(-int(end.timestamp()) // MINUTE_S) * MINUTE_S
         end_s = min(end_s, int(now.timestamp()) // MINUTE_S * MINUTE_S)
         if start_s < 0 or end_s <= start_s:
             raise InvalidError(f"the period from {start} to {end} is empty or has not begun: give an earlier begin")
+        if end_s - start_s > MOST_S:
+            raise InvalidError("a report has at most 366 days: write one for each year")
         return cls(start_s, end_s, zone)
 
     def text(self, at_s: float) -> str:

@@ -20,7 +20,7 @@ from shared.events import check_name
 from shared.paths import expanded, printable
 
 MOST_S: Final = 31 * 86_400 + 3_600
-"""Longest period of a report by the page; the command has no limit."""
+"""Longest period of a report by the page; by the command it is 366 days."""
 
 Since = Annotated[str, Query(max_length=40, description="begin: a date or a time")]
 Until = Annotated[str, Query(max_length=40, description="end: the last date, or a time")]

@@ -232,6 +232,7 @@ def test_damaged_levels_events_and_indexes_are_named_in_a_report_and_end_none(
         (("demo", "--from", "noon", "--to", "2025-06-01"), "'noon' is no date or time"),
         (("demo", "--from", "2025-06-02", "--to", "2025-06-01"), "is empty"),
         (("demo", "--from", "2190-01-01", "--to", "2190-01-02"), "has not begun"),
+        (("demo", "--from", "2020-01-01", "--to", "2024-01-01"), "at most 366 days"),
         (("Demo", "--from", "2025-06-01", "--to", "2025-06-01"), "Demo"),
     ],
 )
