@@ -9,7 +9,7 @@ from typing import Final
 import redis
 
 from hub.domain.records import StoredEvent
-from hub.evidence.archive import EvidenceArchive, chunks
+from hub.evidence.archive import EvidenceArchive
 from hub.evidence.contents import AlertRecord
 from hub.features.spectrogram import fingerprint, png, spectrogram
 from hub.store.client import is_damage
@@ -55,8 +55,13 @@ class ClipCollector:
             record = replace(record, network="" if event.towers is None else event.towers.network)  # noqa: PLW2901
             path, note = self._path(event)
             if path is not None:
-                record = replace(record, clip=f"clips/{event.id}{path.suffix}")  # noqa: PLW2901
-                to.add(record.clip, chunks(path))
+                try:
+                    data = path.read_bytes()
+                except OSError as error:
+                    path, note = None, f"the sound cannot be read: {error.strerror}"
+                else:
+                    record = replace(record, clip=f"clips/{event.id}{path.suffix}")  # noqa: PLW2901
+                    to.add(record.clip, [data])
             picture = self._picture(event, None if event.sealed_to else path)
             if picture:
                 record = replace(record, spectrogram=f"spectrograms/{event.id}.png")  # noqa: PLW2901
