@@ -46,28 +46,27 @@ class ClipCollector:
         Raises:
             UnavailableError: the store does not answer.
         """
-        done = []
-        for record in records:
-            event = self._event(record.alert.event)
-            if event is None:
-                done.append(replace(record, clip_note="the event is not in the archive, or cannot be read"))
-                continue
-            record = replace(record, network="" if event.towers is None else event.towers.network)  # noqa: PLW2901
-            path, note = self._path(event)
-            if path is not None:
-                try:
-                    data = path.read_bytes()
-                except OSError as error:
-                    path, note = None, f"the sound cannot be read: {error.strerror}"
-                else:
-                    record = replace(record, clip=f"clips/{event.id}{path.suffix}")  # noqa: PLW2901
-                    to.add(record.clip, [data])
-            picture = self._picture(event, None if event.sealed_to else path)
-            if picture:
-                record = replace(record, spectrogram=f"spectrograms/{event.id}.png")  # noqa: PLW2901
-                to.add(record.spectrogram, [picture])
-            done.append(replace(record, clip_note=note))
-        return done
+        return [self._with_files(to, record) for record in records]
+
+    def _with_files(self, to: EvidenceArchive, record: AlertRecord) -> AlertRecord:
+        event = self._event(record.alert.event)
+        if event is None:
+            return replace(record, clip_note="the event is not in the archive, or cannot be read")
+        path, note = self._path(event)
+        clip = spectrogram_name = ""
+        if path is not None:
+            try:
+                data = path.read_bytes()
+            except OSError as error:
+                path, note = None, f"the sound cannot be read: {error.strerror}"
+            else:
+                clip = f"clips/{event.id}{path.suffix}"
+                to.add(clip, [data])
+        if picture := self._picture(event, None if event.sealed_to else path):
+            spectrogram_name = f"spectrograms/{event.id}.png"
+            to.add(spectrogram_name, [picture])
+        network = "" if event.towers is None else event.towers.network
+        return replace(record, network=network, clip=clip, clip_note=note, spectrogram=spectrogram_name)
 
     def _event(self, name: str) -> StoredEvent | None:
         """Return an event; None, counted as left out, if there is none or it cannot be read."""
