@@ -12,7 +12,6 @@ from hub.domain.verdicts import Verdict
 from hub.evidence.coverage import Gap
 from hub.evidence.sequences import SequenceRange
 from hub.store.day_level_queries import PlaceDays
-from hub.store.event_facts import EventFacts
 from hub.store.level_offsets import AppliedOffset
 from hub.store.levels import AppliedCalibration
 from shared.errors import InvalidError
@@ -119,7 +118,7 @@ class SensorRecord:
         days: levels of the days that begin on the dates of the period.
         calibrations: those that apply to levels of the period.
         offsets: corrections of the times of levels.
-        events: events of the period.
+        events: number of events of the period.
         ranges: their numbers, by run.
         gaps: gaps of the levels, then those of the events.
         ledger: rows of the delivery ledger that concern the period.
@@ -133,7 +132,7 @@ class SensorRecord:
     days: PlaceDays
     calibrations: Sequence[AppliedCalibration] = ()
     offsets: Sequence[AppliedOffset] = ()
-    events: Sequence[EventFacts] = ()
+    events: int = 0
     ranges: Sequence[SequenceRange] = ()
     gaps: Sequence[Gap] = ()
     ledger: Sequence[LedgerRow] = ()

@@ -88,8 +88,10 @@ class EvidenceReader:
             raise InvalidError(f"no sensor of {place}; known: {', '.join(sorted(known)[:10]) or 'none'}")
         return found
 
-    def sensor(self, place: str, period: Period, damaged: Iterable[tuple[str, str]]) -> SensorRecord:
-        """Return what the hub has of a sensor in a period.
+    def sensor(
+        self, place: str, period: Period, damaged: Iterable[tuple[str, str]]
+    ) -> tuple[SensorRecord, list[EventFacts]]:
+        """Return what the hub has of a sensor in a period, and its events.
 
         Args:
             place: `site/sensor`.
@@ -121,7 +123,7 @@ class EvidenceReader:
         of_events = event_gaps(numbered, (start_s, end_s), ledger, causes, of_levels)
         queries = DayLevelQueries(self._statistics, period.zone)
         first, last = period.at(start_s).date(), (period.at(end_s) - timedelta(seconds=1)).date()
-        return SensorRecord(
+        record = SensorRecord(
             place=place,
             software=known.software if known is not None else "",
             minutes=minutes,
@@ -130,11 +132,12 @@ class EvidenceReader:
             days=queries.days([place], first, last)[place],
             calibrations=_applied(self._levels.calibrations(place, end_s), start_s),
             offsets=self._offsets.between(place, start_s, end_s),
-            events=events,
+            events=len(events),
             ranges=received_ranges([_numbered(one) for one in events]),
             gaps=[*of_levels, *of_events],
             ledger=_concerning(ledger, start_s, end_s),
         )
+        return record, events
 
     def alerts(self, places: Sequence[str], period: Period) -> list[AlertRecord]:
         """Return the alerts of some sensors in a period with their verdicts, the oldest first.

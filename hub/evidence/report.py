@@ -22,7 +22,7 @@ from hub.evidence.pdf import build_pdf
 from hub.evidence.reader import EvidenceReader, Retained
 from hub.evidence.signing import SigningKey
 from hub.evidence.statements import CHECK
-from hub.evidence.tables import tables
+from hub.evidence.tables import event_lines, tables
 from hub.store.events import EventStore
 from hub.store.rows import recording
 from shared.errors import UnavailableError
@@ -130,7 +130,12 @@ class EvidenceReports:
         making = Making(*made, rules.hub, software, rules.networks, self._key.public.fingerprint)
         with recording() as damaged:
             places = reader.places(place, damaged)
-            sensors = [reader.sensor(one, period, damaged) for one in places]
+            sensors = []
+            for one in places:  # the events of one sensor at a time are in memory
+                sensor, events = reader.sensor(one, period, damaged)
+                lines = event_lines(one, events, period)
+                archive.add(f"events/{one.partition('/')[2]}.csv", _encoded(lines))
+                sensors.append(sensor)
             collector = ClipCollector(self._archive, rules.audio_dir, rules.max_clip_bytes)
             alerts = collector.add(archive, reader.alerts(places, period))
         return Report(place, period, making, sensors, alerts, sorted(damaged))
@@ -174,7 +179,7 @@ def summary(report: Report) -> bytes:
                 "unit": one.minutes.unit,
                 "seconds_with_levels": int(one.minutes.seconds.sum()),
                 "seconds_of_the_period": report.period.end_s - report.period.start_s,
-                "events": len(one.events),
+                "events": one.events,
                 **{
                     f"missing_{kind}": {
                         reason: {"gaps": number, "missing_s": missing_s}

@@ -4,7 +4,7 @@ Times have the offset of the zone of the report (RFC 3339). A level that is miss
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from hub.domain.csv_rows import Row, csv_lines
@@ -114,7 +114,6 @@ def tables(report: Report) -> dict[str, Iterator[str]]:
         "levels-days.csv": (_DAYS, _days(report)),
         "alerts.csv": (_ALERTS, _alerts(report)),
         "verdicts.csv": (_VERDICTS, _verdicts(report)),
-        "events.csv": (_EVENTS, _events(report)),
         "coverage.csv": (_COVERAGE, _coverage(report)),
         "sequences.csv": (_SEQUENCES, _sequences(report)),
         "ledger.csv": (_LEDGER, _ledger(report)),
@@ -123,6 +122,11 @@ def tables(report: Report) -> dict[str, Iterator[str]]:
         "damaged-rows.csv": (_DAMAGED, ({"kind": kind, "key": key} for kind, key in report.damaged)),
     }
     return {name: csv_lines(*own) for name, own in rows.items()}
+
+
+def event_lines(place: str, events: Iterable[EventFacts], period: Period) -> Iterator[str]:
+    """Yield the lines of the table of the events of a sensor."""
+    return csv_lines(_EVENTS, (_event(place, one, period) for one in events))
 
 
 def level_rows(place: str, table: LevelTable, start_s: int, period_s: int, period: Period) -> Iterator[Row]:
@@ -163,12 +167,6 @@ def _part(name: str, part: PeriodLevel) -> dict[str, float | int | None]:
         f"{name}_lafmax": _rounded(part.lafmax),
         f"{name}_seconds": part.valid_s,
     }
-
-
-def _events(report: Report) -> Iterator[Row]:
-    for sensor in report.sensors:
-        for one in sensor.events:
-            yield _event(sensor.place, one, report.period)
 
 
 def _event(place: str, one: EventFacts, period: Period) -> Row:

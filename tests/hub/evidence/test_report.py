@@ -102,7 +102,7 @@ def test_the_tables_have_levels_events_alerts_and_verdicts(files: dict[str, byte
     )
     assert minutes[0]["at"] == "2025-06-01T14:00:00+02:00"
     assert [row["seconds"] for row in rows(files, "levels-hours.csv")] == ["2970"]
-    assert len(rows(files, "events.csv")) == 297
+    assert len(rows(files, "events/street-1.csv")) == 297
     alerts = rows(files, "alerts.csv")
     assert [(row["event"], row["categories"], row["network"]) for row in alerts][:2] == [
         ("demo.street-1.two.10", "dog", "another-network"),
