@@ -129,7 +129,7 @@ def event_lines(place: str, events: Iterable[EventFacts], period: Period) -> Ite
     return csv_lines(_EVENTS, (_event(place, one, period) for one in events))
 
 
-def level_rows(place: str, table: LevelTable, start_s: int, period_s: int, period: Period) -> Iterator[Row]:
+def _level_rows(place: str, table: LevelTable, start_s: int, period_s: int, period: Period) -> Iterator[Row]:
     """Yield the rows of a table of levels."""
     for number, (levels, seconds) in enumerate(zip(table.levels.tolist(), table.seconds.tolist(), strict=True)):
         values = {
@@ -142,12 +142,12 @@ def level_rows(place: str, table: LevelTable, start_s: int, period_s: int, perio
 
 def _minutes(report: Report) -> Iterator[Row]:
     for one in report.sensors:
-        yield from level_rows(one.place, one.minutes, report.period.start_s, MINUTE_S, report.period)
+        yield from _level_rows(one.place, one.minutes, report.period.start_s, MINUTE_S, report.period)
 
 
 def _hours(report: Report) -> Iterator[Row]:
     for one in report.sensors:
-        yield from level_rows(one.place, one.hours, one.hours_start_s, HOUR_S, report.period)
+        yield from _level_rows(one.place, one.hours, one.hours_start_s, HOUR_S, report.period)
 
 
 def _days(report: Report) -> Iterator[Row]:
