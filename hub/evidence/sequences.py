@@ -6,7 +6,7 @@ or the sensor chose not to send it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final, NamedTuple
 
@@ -80,7 +80,7 @@ def event_gaps(
     """
     own = [cause for cause in causes if "events" in cause.kinds]
     lost = list(_missing(_runs_of(events), ledger, own))
-    gaps = [gap for gap in lost if gap.start_s < span[1] and span[0] < gap.end_s]
+    gaps = [_within(gap, span) for gap in lost if gap.start_s < span[1] and span[0] < gap.end_s]
     own += _not_sent(span, without_levels)
     covered = [*events, *(Numbered(gap.boot, gap.first_seq or 0, gap.start_s, gap.end_s) for gap in lost)]
     for begin_s, end_s in _silent(covered, span):
@@ -88,6 +88,12 @@ def event_gaps(
             missing_s = part.end_s - part.start_s
             gaps.append(Gap("events", part.start_s, part.end_s, missing_s, part.reason, part.text))
     return sorted(gaps, key=lambda gap: (gap.start_s, gap.first_seq or 0))
+
+
+def _within(gap: Gap, span: tuple[int, int]) -> Gap:
+    """Return the part of a gap that is in a period."""
+    start_s, end_s = max(gap.start_s, span[0]), min(gap.end_s, span[1])
+    return replace(gap, start_s=start_s, end_s=end_s, missing_s=end_s - start_s)
 
 
 def _not_sent(span: tuple[int, int], without_levels: Sequence[Gap]) -> Iterator[Cause]:
@@ -148,6 +154,7 @@ def _lost(
 ) -> Gap:
     """Return the gap of missing numbers, with the reason of the range that was shed, or of the time."""
     first_seq, last_seq = seqs
+    start_s, end_s = span[0], max(span)  # corrected times may overlap
     reason: Reason = "unknown"
     text = "numbered by the sensor, and never received"
     for run, content, why, first, last, _ in shed:
@@ -155,11 +162,11 @@ def _lost(
             reason, text = "shed", f"the spool shed numbers {first} to {last} ({content}) because of {why}"
             break
     else:
-        for part in explained(span[0], max(span[1], span[0] + 1), causes):
+        for part in explained(start_s, max(end_s, start_s + 1), causes):
             if part.reason not in {"unknown", "no-ledger", "not-sent"}:
                 reason, text = part.reason, part.text
                 break
-    return Gap("events", *span, span[1] - span[0], reason, text, boot, first_seq, last_seq)
+    return Gap("events", start_s, end_s, end_s - start_s, reason, text, boot, first_seq, last_seq)
 
 
 def _runs_of(events: Iterable[Numbered]) -> dict[str, list[Numbered]]:

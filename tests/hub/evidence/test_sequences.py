@@ -1,5 +1,7 @@
 """Numbers of events that were received or are missing, and time without events."""
 
+from dataclasses import replace
+
 from hub.domain.delivery_ledger import LedgerRow
 from hub.evidence.causes import Cause, causes_of
 from hub.evidence.coverage import Gap
@@ -70,3 +72,12 @@ def test_without_a_ledger_nothing_is_claimed() -> None:
     silent = Gap("levels", T + 200, T + 600, 400, "unknown", "")
     own = event_gaps(found, SPAN, (), [Cause(-(2**40), 2**40, "no-ledger", "none")], (silent,))
     assert [(gap.start_s - T, gap.reason) for gap in own] == [(200, "no-ledger")]
+
+
+def test_a_gap_has_the_time_of_the_period_and_no_time_where_times_overlap() -> None:
+    found = [*events(*range(-40, -20)), *events(*range(10, 40)), *events(*range(45, 106), from_s=-50)]
+    assert gaps(found, READY) == [(0, 100, "unknown", -20, 9), (400, 400, "unknown", 40, 44)]
+
+
+def test_a_period_within_a_run_misses_nothing_of_the_time_before_it() -> None:
+    assert gaps(events(*range(-1, 101)), replace(READY, first_seq=-900)) == []
