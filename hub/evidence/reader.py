@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,9 @@ from hub.store.level_offsets import LevelOffsets
 from hub.store.level_statistics import DAY_S, LevelStatistics
 from hub.store.levels import AppliedCalibration, LevelStore
 from shared.errors import InvalidError
+
+_UNDERWAY_S: Final = 180
+"""Time after which levels have arrived: a series of a minute is sent when the minute has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +117,7 @@ class EvidenceReader:
         causes = [
             *causes_of(ledger, period.text, int(newest.timestamp()) if newest is not None else 0),
             *self._retention(),
+            Cause(self._now_s - _UNDERWAY_S, FOREVER, "waiting", "what was just captured may still be on its way"),
             *_uncalibrated(minutes.uncalibrated, start_s),
             *_damaged(place, damaged),
         ]
