@@ -18,6 +18,7 @@ from hub.cli import (
     dead_letters,
     distill,
     evaluate,
+    evidence,
     experiments,
     export_edge,
     feedback,
@@ -82,6 +83,7 @@ app.add_typer(bench, name="bench")
 weights.register(app)
 export_edge.register(app)
 feedback.register(app)
+evidence.register(app)
 
 
 @app.command()

@@ -50,6 +50,7 @@ IMPORTANT: Final[dict[str, tuple[str, ...]]] = {
     "search": ("backend", "snapshot_dir"),
     "alerts": ("max_false_alerts_per_day", "default_threshold", "min_above_ambient_db"),
     "sites": ("timezone", "sensor_positions"),
+    "evidence": ("signing_key",),
     "web": ("public_url", "host", "port", "users_file"),
     "log": ("level", "format"),
 }
@@ -185,6 +186,7 @@ def hub_toml(plan: DeploymentSpec, password: str) -> str:
         "search": {"snapshot_dir": posix_path(data, "snapshots")},
         "features": {"vggish_weights_dir": posix_path(data, "weights")},
         "sites": {"timezone": plan.timezone},
+        "evidence": {"signing_key": posix_path(data, "evidence.key")},
         "notify": {"alertmanagers": {"prometheus": alertmanager}},
         "web": {
             "public_url": plan.public_url or f"http://127.0.0.1:{layout.ports['web']}",

@@ -40,13 +40,18 @@ class LevelTable:
         levels: float64 [rows, columns] in `unit`; NaN where there is no level.
         seconds: int64 [rows], the number of seconds with levels.
         unit: `dB` if any of the levels is calibrated, else `dBFS`.
-        left_out: number of rows whose levels are in dBFS and therefore left out of a table in dB.
+        uncalibrated: bool [rows], the rows whose levels are in dBFS and therefore left out of a table in dB.
     """
 
     levels: Floats
     seconds: npt.NDArray[np.int64]
     unit: LevelUnit
-    left_out: int
+    uncalibrated: npt.NDArray[np.bool_]
+
+    @property
+    def left_out(self) -> int:
+        """Return the number of rows that are left out."""
+        return int(self.uncalibrated.sum())
 
 
 def codes_of(tenths: Tenths, unit: LevelUnit) -> Codes:
@@ -148,7 +153,7 @@ def _table(codes: Codes, seconds: npt.NDArray[np.int64]) -> LevelTable:
         levels=np.where(shown[:, None] & (codes > 0), _decibels(codes), np.nan),
         seconds=np.where(shown, seconds, 0),
         unit="dB" if in_db else "dBFS",
-        left_out=int(uncalibrated.sum()) if in_db else 0,
+        uncalibrated=uncalibrated & in_db,
     )
 
 

@@ -9,6 +9,7 @@ broker sends it again.
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Final
 
 from hub.alerting.detector import AlertDetector
@@ -184,7 +185,8 @@ class Pipeline:
                     f"state of {state.site}/{state.sensor} came on the topic of {source.site}/{source.sensor}"
                 )
             skew_s = None if state.report is None else self._times.offset_s(state.report.at, item.waited_s)
-            self._archive.sensors.update_state(state, skew_s)
+            at = self._times.now() - timedelta(seconds=item.waited_s or 0.0)
+            self._archive.sensors.update_state(state, skew_s, at)
 
     def _finish(self, run: list[PreparedMessage]) -> Iterator[HandledMessage]:
         """Archive different events, search for matches, and return the outcome of each."""

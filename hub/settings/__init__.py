@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from hub.settings.evidence import EvidenceSettings
 from hub.settings.monitoring import MonitoringSettings
 from hub.settings.notify import NotifySettings
 from hub.settings.web import WebSettings
@@ -272,4 +273,5 @@ class HubSettings(BaseSettings):
     homeassistant: HomeAssistantSettings = HomeAssistantSettings()
     web: WebSettings = WebSettings()
     monitoring: MonitoringSettings = MonitoringSettings()
+    evidence: EvidenceSettings = EvidenceSettings()
     log: LogSettings = LogSettings()

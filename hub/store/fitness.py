@@ -5,6 +5,7 @@ server that is too old, a replica and a cluster are found whatever they are call
 """
 
 import uuid
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -56,6 +57,13 @@ class StoreReport(NamedTuple):
     refusal: str = ""
 
 
+def store_name(server: Mapping[str, Any]) -> str:
+    """Return name and version of a store from its answer to `INFO server`."""
+    if "valkey_version" in server:
+        return f"Valkey {server['valkey_version']}"
+    return f"Redis {server.get('redis_version', 'of an unknown version')}"
+
+
 def examine_store(client: Any, *, durable: bool = False) -> Fitness:  # noqa: ANN401 - the client is untyped
     """Try whether a store can keep the archive.
 
@@ -93,7 +101,7 @@ def _examined(client: Any, durable: bool) -> Fitness:  # noqa: ANN401
     if durable:
         _check_durable(client, kept=kept)
     version = str(server.get("valkey_version") or server.get("redis_version", "0"))
-    name = f"{'Valkey' if 'valkey_version' in server else 'Redis'} {version}"
+    name = store_name(server)
     if "valkey_version" not in server and _numbers(version) < _TESTED:
         doubts.append(f"{name} is older than Redis {_TESTED[0]}.{_TESTED[1]}, the oldest that is tested: upgrade it")
     return Fitness(name, tuple(doubts))

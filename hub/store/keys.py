@@ -279,3 +279,8 @@ def session(digest: str) -> str:
 def verdict_history(alert: str) -> str:
     """Return the key of a sorted set: JSON of every verdict on an alert and its matches, by time."""
     return f"{VERDICTS}:history:{alert}"
+
+
+def delivery_ledger(place: str) -> str:
+    """Return the key of a sorted set: JSON of what a sensor reported of its delivery, by the time it came."""
+    return f"{PREFIX}:ledger:{place}"

@@ -7,7 +7,9 @@ never breaks a list, a page or a start: it is logged and counted once, and left 
 import logging
 import struct
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Final, TypeVar
 
 from shared.errors import InvalidError
@@ -32,6 +34,18 @@ _LOGGED: Final = 20
 """Rows of one kind that are logged; further ones are counted only."""
 _REMEMBERED: Final = 100_000
 """Rows that are counted once; beyond these a row counts each time it is read."""
+_RECORDED: Final[ContextVar[set[tuple[str, str]] | None]] = ContextVar("left_out_rows", default=None)
+
+
+@contextmanager
+def recording() -> Iterator[set[tuple[str, str]]]:
+    """Yield a set that takes kind and key of each row that this thread leaves out in the context, also known ones."""
+    left_out: set[tuple[str, str]] = set()
+    token = _RECORDED.set(left_out)
+    try:
+        yield left_out
+    finally:
+        _RECORDED.reset(token)
 
 
 class Rows:
@@ -71,6 +85,8 @@ class Rows:
             key: which one it is.
             error: why it cannot be read.
         """
+        if (recorded := _RECORDED.get()) is not None:
+            recorded.add((kind, key))
         if (kind, key) in self._known:
             return
         if len(self._known) < _REMEMBERED:

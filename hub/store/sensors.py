@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
 
-from hub.domain.records import ClockReading, Sensor
+from hub.domain.records import ClockReading, Sensor, to_ms
 from hub.domain.sensor_edits import SensorEdits
-from hub.store import keys
+from hub.store import delivery_ledger, keys
 from hub.store.client import raises_unavailable
 from hub.store.codec import report_fields, report_of, sensor_from_hash
 from hub.store.json_rows import encode
@@ -32,19 +32,21 @@ class SensorStore:
         self._rows = rows
 
     @raises_unavailable
-    def update_state(self, state: StateMessage, skew_s: float | None = None) -> bool:
-        """Keep a sensor's announced state; a late `lost` of an earlier boot is ignored.
+    def update_state(self, state: StateMessage, skew_s: float | None = None, at: datetime | None = None) -> bool:
+        """Keep a sensor's announced state, and enter it into its ledger; a late `lost` of an earlier boot is ignored.
 
         Args:
             state: as announced.
             skew_s: how far the sensor's clock was ahead of this hub's at the report, in seconds; None if unknown.
+            at: when the broker got it; the present if not given.
 
         Returns:
             Whether the state was kept.
         """
         place = f"{state.site}/{state.sensor}"
         names = ("boot", "highest_seq")
-        values = zip(names, self._redis.hmget(keys.sensor(place), names), strict=True)
+        *stored, ledger = self._redis.hmget(keys.sensor(place), *names, delivery_ledger.FIELD)
+        values = zip(names, stored, strict=True)
         known = {name: value.decode() for name, value in values if value is not None}
         if state.state == "lost" and known.get("boot", state.boot) != state.boot:
             return False
@@ -55,6 +57,8 @@ class SensorStore:
             announced = {"state": state.state, "boot": state.boot, "software": state.software}
             fields = {**announced, **reported, **measured, **numbers_fields(state, known)}
             pipe.hset(keys.sensor(place), mapping=fields)
+            end = self._rows.read("ledger", place, delivery_ledger.end_of, ledger)
+            delivery_ledger.queue(pipe, state, to_ms(at or datetime.now(UTC)), skew_s, end)
             pipe.execute()
         return True
 

@@ -114,6 +114,9 @@ ROUTE_RULES: Final[Mapping[str, RouteRule]] = {
     f"GET {_API}/sources/{{source_id}}/episodes": VIEW,
     f"GET {_API}/stream": VIEW,
     f"POST {_API}/search": VIEW,
+    # exports of pages
+    "GET /evidence/{site}": EXPORT,
+    "GET /evidence/{site}/{name}": EXPORT,
     # sound and exports of the API
     f"GET {_API}/events/{{event_id}}/audio": PLAY,
     f"GET {_API}/events/{{event_id}}/sealed-audio": PLAY,

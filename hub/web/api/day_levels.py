@@ -7,11 +7,11 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import AfterValidator, BaseModel, BeforeValidator
 
+from hub.domain.csv_rows import Row
 from hub.domain.day_levels import STARTS, DayLevels, PeriodLevel
 from hub.web.api.level_answers import answers, at_second, csv_answer, wants_csv
 from hub.web.api.params import NAME, PLACE
 from hub.web.context import WebContext
-from hub.web.export import Row
 from hub.web.resolve import get_sensor_or_404
 from shared.events import LevelUnit
 

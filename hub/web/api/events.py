@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse
 
 from hub.domain.records import StoredEvent, to_ms
+from hub.features.spectrogram import VERSION, fingerprint, png, spectrogram
 from hub.search.backend import By
 from hub.web.api.filters import EventsAsked, MinLaeq
 from hub.web.api.params import (
@@ -33,7 +34,6 @@ from hub.web.pagination import decode_cursor, encode_cursor
 from hub.web.resolve import get_event_or_404
 from hub.web.schemas import EventList, EventView, ExplanationView, SimilarList, why_view
 from hub.web.search_service import filter_of, search_by_event
-from hub.web.spectrogram import VERSION, fingerprint, png, spectrogram
 from shared.audio import decode_flac
 from shared.sealed_sound import MEDIA_TYPE as SEALED
 from shared.taxonomy import CATEGORIES

@@ -6,13 +6,14 @@ from typing import Any, Final
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 
+from hub.domain.csv_rows import Row, csv_lines
 from hub.domain.verdicts import Verdict
 from hub.store.event_queries import Cursor
 from hub.web.api.filters import AlertsAsked, EventsAsked, VerdictsAsked
 from hub.web.api.params import errors
 from hub.web.context import WebContext
 from hub.web.event_listing import events
-from hub.web.export import MEDIA_TYPES, Format, Row, csv_lines, iterate_pages, json_lines
+from hub.web.export import MEDIA_TYPES, Format, iterate_pages, json_lines
 from hub.web.listing import alerts, event_views, verdicts
 from hub.web.schemas import EventView
 from shared.levels.bands import NOMINAL_HZ

@@ -8,8 +8,9 @@ from typing import Any, Final
 from fastapi import Request
 from fastapi.responses import StreamingResponse
 
+from hub.domain.csv_rows import Row, csv_lines
 from hub.web.api.params import Time, errors
-from hub.web.export import MEDIA_TYPES, Row, csv_lines
+from hub.web.export import MEDIA_TYPES
 from shared.content_negotiation import preferred
 
 CSV: Final = "text/csv"

@@ -9,10 +9,10 @@ import numpy as np
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
 
+from hub.domain.csv_rows import Row
 from hub.web.api.level_answers import answers, at_second, csv_answer, interval, wants_csv, written
 from hub.web.api.params import PLACE, Since, Until
 from hub.web.context import WebContext
-from hub.web.export import Row
 from hub.web.resolve import get_sensor_or_404
 from shared.events import LevelUnit
 from shared.levels.bands import NOMINAL_HZ

@@ -9,13 +9,13 @@ import numpy as np
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
 
+from hub.domain.csv_rows import Row
 from hub.domain.level_rows import STATISTICS, LevelTable
 from hub.store.level_statistics import PERIOD_S, Resolution
 from hub.store.levels import AppliedCalibration
 from hub.web.api.level_answers import answers, at_second, csv_answer, interval, wants_csv, written
 from hub.web.api.params import PLACE, Since, Until
 from hub.web.context import WebContext
-from hub.web.export import Row
 from hub.web.resolve import get_sensor_or_404
 from shared.events import LevelUnit
 

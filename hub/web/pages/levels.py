@@ -104,6 +104,7 @@ def routes(shell: PageRenderer) -> APIRouter:
             pointer=_as_json(pointer_values(read, shown)),
             episodes={} if span == "year" else episodes_of(parts, found.place, shown),
             bounds_s=shown.bounds_s,
+            times=_times(shown),
             data=_data_address(found.place, shown),
             year=mean_of(known) if known else None,
             corrections=[
@@ -149,8 +150,13 @@ def _data_address(place: str, span: Span) -> str:
     """Return the address of the levels of a span in the API."""
     if span.name == "year":
         return f"/api/v1/levels/days?place={place}&first={span.day}&last={span.end - timedelta(days=1)}"
-    since, until = (f"{datetime.fromtimestamp(at_s, UTC):%Y-%m-%dT%H:%M:%SZ}" for at_s in span.bounds_s)
+    since, until = _times(span)
     return f"/api/v1/levels?place={place}&since={since}&until={until}&resolution={PERIODS[span.name][0]}"
+
+
+def _times(span: Span) -> list[str]:
+    """Return begin and end of a span as text of RFC 3339."""
+    return [f"{datetime.fromtimestamp(at_s, UTC):%Y-%m-%dT%H:%M:%SZ}" for at_s in span.bounds_s]
 
 
 def _of(site: str, places: list[str]) -> list[str]:

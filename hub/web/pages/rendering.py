@@ -1,6 +1,6 @@
 """Render pages: templates, formats of times and numbers, and the frame that all pages share."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +12,7 @@ from markupsafe import Markup, escape
 
 from hub.domain.accounts import Role
 from hub.domain.calibration import describe_calibration
+from hub.domain.category_names import NAMES, category_label
 from hub.domain.match import PRESENCE_THRESHOLD
 from hub.domain.recurrence.analysis import NO_PATTERN
 from hub.domain.source_summary import describe_source
@@ -23,17 +24,6 @@ from shared.messages.alert import SourceMessage
 from shared.taxonomy import CATEGORIES
 
 _TEMPLATES: Final = Path(__file__).parents[1] / "templates"
-NAMES: Final[Mapping[str, str]] = {
-    "engine": "Engine",
-    "machinery-impact": "Machinery impact",
-    "non-machinery-impact": "Other impact",
-    "powered-saw": "Powered saw",
-    "alert-signal": "Siren or horn",
-    "music": "Music",
-    "human-voice": "Voices",
-    "dog": "Dog",
-}
-"""Labels of the categories on pages."""
 _NARROW: Final = "\N{NO-BREAK SPACE}"
 _STRONG: Final = 0.6
 """Share of the highest attention from which a part counts as strong."""
@@ -172,11 +162,6 @@ def format_duration(seconds: float) -> str:
 def percent(probability: float | None) -> str:
     """Format a probability in per cent; None is "unknown"."""
     return "unknown" if probability is None else f"{100 * probability:.0f}{_NARROW}%"
-
-
-def category_label(category: str) -> str:
-    """Return the label of a category."""
-    return NAMES.get(category, category)
 
 
 def likely_categories(presence: Sequence[float]) -> list[str]:

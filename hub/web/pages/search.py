@@ -10,6 +10,7 @@ from fastapi.responses import HTMLResponse
 from starlette.concurrency import run_in_threadpool
 
 from hub.domain.records import StoredEvent
+from hub.features.spectrogram import png, spectrogram
 from hub.web.api.search import AudioSearchRequest, EventSearchRequest, Filters, read, recording_of
 from hub.web.audio import audio_path
 from hub.web.pages.rendering import PageRenderer
@@ -22,7 +23,6 @@ from hub.web.search_service import (
     search_by_audio,
     search_by_event,
 )
-from hub.web.spectrogram import png, spectrogram
 from shared.errors import InvalidError
 from shared.extractor import Sound
 from shared.taxonomy import CATEGORIES

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hub.domain.csv_rows import Row, csv_cell, csv_lines
 from hub.store.event_queries import Cursor
-from hub.web.export import Row, csv_cell, csv_lines, iterate_pages, json_lines
+from hub.web.export import iterate_pages, json_lines
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "  =1", "\n=1"])

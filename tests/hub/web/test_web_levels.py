@@ -14,11 +14,14 @@ import pytest
 from pydantic import SecretStr
 from starlette.testclient import TestClient
 
+from hub.evidence.verification import verify
 from hub.runtime.embedded_servers import Servers
 from hub.settings import HubSettings, RedisSettings
+from hub.settings.evidence import EvidenceSettings
 from hub.store.events import EventStore
 from hub.store.level_offsets import AppliedOffset, LevelOffsets
 from hub.store.levels import LevelStore
+from hub.web.route_roles import EXPORT, rule_of
 from shared.events import Calibration
 from shared.level_series import NO_LEVEL, LevelSeries
 from tests.factories import NOON
@@ -31,7 +34,7 @@ SINCE = NOON.isoformat().replace("+00:00", "Z")
 
 
 @pytest.fixture(scope="module")
-def client(embedded: Servers) -> Iterator[TestClient]:
+def client(embedded: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     archive = EventStore(embedded.redis_url)
     archive.client.flushall()
     tenths = np.full((120, 3), 600, dtype=np.int16)
@@ -41,7 +44,8 @@ def client(embedded: Servers) -> Iterator[TestClient]:
     LevelStore(archive.client, archive.rows).add_many([sent, before], NOON)
     offset = AppliedOffset("b", 7_200, int(NOON.timestamp()), int(NOON.timestamp()) + 60)
     LevelOffsets(archive.client, archive.rows).add(PLACE, offset)
-    settings = HubSettings(redis=RedisSettings(url=SecretStr(embedded.redis_url)))
+    key = EvidenceSettings(signing_key=tmp_path_factory.mktemp("data") / "evidence.key")
+    settings = HubSettings(redis=RedisSettings(url=SecretStr(embedded.redis_url)), evidence=key)
     app = runpy.run_path(str(DOCS / "make_openapi.py"))["app"](settings)
     yield TestClient(app, base_url="http://127.0.0.1")
     archive.close()
@@ -149,3 +153,40 @@ def test_the_page_of_today_and_of_another_sensor(client: TestClient) -> None:
     assert client.get("/levels/demo/missing").status_code == 404
     assert client.get(f"/levels/{PLACE}", params={"day": "9999-12-31"}).status_code == 422
     assert f'href="/levels/{PLACE}"' in client.get(f"/sensors/{PLACE}").text
+
+
+BOUNDS = {"since": "2025-06-01T12:00:00Z", "until": "2025-06-01T13:00:00Z"}
+
+
+def test_the_page_offers_the_evidence_report_of_its_span(client: TestClient, tmp_path: Path) -> None:
+    page = client.get(f"/levels/{PLACE}", params={"span": "hour", "day": "2025-06-01", "hour": 12})
+    assert f'action="/evidence/{PLACE}"' in page.text
+    assert all(f'name="{name}" value="{value}"' in page.text for name, value in BOUNDS.items())
+    assert "/evidence/" not in client.get(f"/levels/{PLACE}", params={"span": "year"}).text
+    answer = client.get(f"/evidence/{PLACE}", params=BOUNDS)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "application/zip"
+    assert 'filename="evidence-demo-street-1-2025-06-01.zip"' in answer.headers["content-disposition"]
+    (tmp_path / "report.zip").write_bytes(answer.content)
+    assert verify(tmp_path / "report.zip").findings == ()
+
+
+@pytest.mark.parametrize(
+    ("path", "bounds", "code", "text"),
+    [
+        ("/evidence/demo/missing", BOUNDS, 404, "no sensor demo/missing"),
+        ("/evidence/elsewhere", BOUNDS, 422, "no sensor of elsewhere"),
+        (f"/evidence/{PLACE}", BOUNDS | {"until": "2025-07-14"}, 422, "at most 31 days"),
+        (f"/evidence/{PLACE}", BOUNDS | {"since": "noon"}, 422, "no date or time"),
+    ],
+)
+def test_a_wrong_request_for_evidence_gets_the_reason(
+    client: TestClient, path: str, bounds: dict[str, str], code: int, text: str
+) -> None:
+    answer = client.get(path, params=bounds)
+    assert answer.status_code == code
+    assert text in answer.text
+
+
+def test_evidence_reports_are_for_inspectors_and_in_the_audit_log() -> None:
+    assert rule_of("GET", f"/evidence/{PLACE}") == rule_of("GET", "/evidence/demo") == EXPORT

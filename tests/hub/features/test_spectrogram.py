@@ -5,7 +5,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from hub.web.spectrogram import BANDS, RATE_HZ, fingerprint, png, spectrogram
+from hub.features.spectrogram import BANDS, RATE_HZ, fingerprint, png, spectrogram
 from shared.feature_space import LOGMEL, VGGISH
 
 
