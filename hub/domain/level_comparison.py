@@ -1,7 +1,7 @@
 """Comparison of the levels of two periods, at one sensor or at two. No I/O.
 
 1. A period has whole days, each from 07:00 to 07:00, local time (`hub.domain.day_levels`).
-2. LAeq is the energetic mean of its seconds. Lday, Levening, Lnight and Lden are energetic means of its complete days.
+2. LAeq is the energetic mean of its seconds; Lday, Levening, Lnight and Lden are those of its complete days.
 3. L10 and L90 are arithmetic means of those of its hours of UTC. Only hours with 75 % of their time count.
    Source: Calculation of Road Traffic Noise (UK Department of Transport, 1988), whose L10 of 18 h is such a mean.
 4. A difference needs two periods with levels for 75 % of their time, in the same unit. Levels in dBFS compare only at
@@ -196,11 +196,9 @@ def _cautions(both: tuple[PeriodLevels, PeriodLevels]) -> list[str]:
             "a single loud event raises a mean of fewer days more."
         )
     if one.unit == "dBFS":
-        cautions.append("The sensor is not calibrated: the difference holds if nobody changed its gain or microphone.")
+        cautions.append("The sensor is not calibrated: a change of its gain or microphone also changes its levels.")
     elif one.place == two.place and set(one.calibrations) != set(two.calibrations):
-        cautions.append(
-            "The calibrations differ: a part of the difference may come from them, not from the sound."
-        )
+        cautions.append("The calibrations differ: a part of the difference may come from them, not from the sound.")
     cautions += [
         f"{_name(number)} has {len(period.calibrations)} calibrations: its levels before and after each new one may "
         "differ for that reason alone."
