@@ -73,4 +73,6 @@ def _clip_of(at_s: float, answer: Any) -> ClipLevel | None:  # noqa: ANN401 - th
     if None in answer or len(presence) != 4 * COUNT:
         raise InvalidError("the event has no duration, level or presence")
     probabilities = np.frombuffer(presence, dtype="<f4").tolist()
+    if not np.isfinite([float(duration), float(laeq), *probabilities]).all():
+        raise InvalidError("the event has a duration, level or presence that is not finite")
     return ClipLevel(at_s, float(duration), float(laeq), "dB" if unit == b"dB" else "dBFS", tuple(probabilities))

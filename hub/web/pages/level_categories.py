@@ -20,19 +20,15 @@ from hub.web.resolve import get_sensor_or_404, parse_place
 
 LABELS: Final = {**NAMES, MIXED: "Mixed", OTHER: "Other", NO_CLIP: "No clip"}
 _PATTERNS: Final = {
-    "engine": (4, 4, ""),
-    "machinery-impact": (4, 4, ""),
     "non-machinery-impact": (6, 6, "M1 1h2v2h-2zM4 4h2v2h-2z"),
     "powered-saw": (6, 6, "M0 6L6 0L6 2L2 6zM0 2L2 0L0 0z"),
     "alert-signal": (5, 5, "M0 0h5v2h-5z"),
     "music": (5, 5, "M0 0h2v5h-2z"),
     "human-voice": (7, 7, "M0 0h7v1.5h-7zM0 0h1.5v7h-1.5z"),
     "dog": (6, 6, "M0 0L2 0L6 4L6 6zM0 4L2 6L0 6z"),
-    MIXED: (4, 4, ""),
     OTHER: (10, 10, "M4 4h2v2h-2z"),
-    NO_CLIP: (4, 4, ""),
 }
-"""Width, height and path of the pattern of each part, so that parts differ without colours."""
+"""Width, height and path of the pattern of parts, so that they differ without colours; the others are plain."""
 
 
 def routes(shell: PageRenderer) -> APIRouter:
@@ -59,7 +55,8 @@ def routes(shell: PageRenderer) -> APIRouter:
             hours=hours,
             parts=present,
             labels=LABELS,
-            patterns=[(part, *_PATTERNS[part]) for part in present],
+            marked=_PATTERNS,
+            patterns=[(part, *_PATTERNS[part]) for part in present if part in _PATTERNS],
             unit=next((one.unit for one in hours if one.shares), "dB"),
             pointer=as_json(_pointer_values(hours, present, shell)),
             now_s=now.timestamp(),
