@@ -1,9 +1,10 @@
 """Levels and presence of the clips of a sensor between two times, without their features."""
 
+import math
+import struct
 from functools import partial
 from typing import Any, Final
 
-import numpy as np
 import redis
 
 from hub.domain.partial_levels import ClipLevel
@@ -14,6 +15,7 @@ from shared.errors import InvalidError
 from shared.taxonomy import COUNT
 
 _FIELDS: Final = ("duration_s", "laeq", "level_unit", "presence")
+_PRESENCE: Final = struct.Struct(f"<{COUNT}f")
 _LONGEST_MS: Final = 60_000
 """Clips that began at most this long before an interval, and reach into it, are read."""
 _AT_ONCE: Final = 2_000
@@ -60,7 +62,8 @@ def _clip_of(at_s: float, answer: Any) -> ClipLevel | None:  # noqa: ANN401 - th
     """Return a clip from the values of `_FIELDS`; None if the event was removed meanwhile.
 
     Raises:
-        InvalidError: the key is no hash, or a field is missing or has another length.
+        InvalidError: the key is no hash, or a field is missing or not finite.
+        struct.error: the presence has another length.
         ValueError: a field is no number.
     """
     if isinstance(answer, redis.ResponseError):
@@ -70,9 +73,10 @@ def _clip_of(at_s: float, answer: Any) -> ClipLevel | None:  # noqa: ANN401 - th
     if answer == [None] * len(_FIELDS):
         return None
     duration, laeq, unit, presence = answer
-    if None in answer or len(presence) != 4 * COUNT:
+    if None in answer:
         raise InvalidError("the event has no duration, level or presence")
-    probabilities = np.frombuffer(presence, dtype="<f4").tolist()
-    if not np.isfinite([float(duration), float(laeq), *probabilities]).all():
+    probabilities = _PRESENCE.unpack(presence)
+    duration_s, laeq_db = float(duration), float(laeq)
+    if not math.isfinite(duration_s + laeq_db + sum(probabilities)):
         raise InvalidError("the event has a duration, level or presence that is not finite")
-    return ClipLevel(at_s, float(duration), float(laeq), "dB" if unit == b"dB" else "dBFS", tuple(probabilities))
+    return ClipLevel(at_s, duration_s, laeq_db, "dB" if unit == b"dB" else "dBFS", probabilities)

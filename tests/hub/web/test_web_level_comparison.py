@@ -50,10 +50,17 @@ def client(embedded: Servers) -> Iterator[TestClient]:
     levels.add_many([hour("roof-1", at, -40, unit="dBFS") for at in times[:25]], AUTUMN)
     saw = (0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0)
     clips = [
-        replace(stored(number, after_s=0), captured_at=AUTUMN + timedelta(minutes=number)) for number in range(4)
+        replace(
+            stored(number),
+            captured_at=AUTUMN + timedelta(minutes=number),
+            received_at=AUTUMN + timedelta(hours=1),
+            duration_s=60.0,
+            levels=Levels(72.0, 80.0, "dB"),
+            presence=saw,
+        )
+        for number in range(4)
     ]
-    changed = {"duration_s": 60.0, "received_at": AUTUMN, "levels": Levels(72.0, 80.0, "dB"), "presence": saw}
-    archive.add_many([replace(clip, **changed) for clip in clips])
+    archive.add_many(clips)
     archive.client.set(keys.event(str(clips[3].id)), "damaged")
     settings = HubSettings.model_validate(
         {"redis": RedisSettings(url=SecretStr(embedded.redis_url)), "sites": {"timezone": "Europe/Berlin"}}
