@@ -45,29 +45,32 @@ class ComparedPeriods:
 
 
 def compared_periods(
+    parts: WebContext,
     place: str,
     other_place: str | None,
     dates: tuple[date | None, date | None],
     other_dates: tuple[date | None, date | None],
-    now: datetime,
 ) -> ComparedPeriods:
     """Return the two periods of a request.
 
     Args:
+        parts: the hub's parts.
         place: of the first.
         other_place: of the second; the same if None.
         dates: first and last date of the first; yesterday if None.
         other_dates: those of the second. By default the same at another sensor; at the same sensor as many whole
             weeks before as its days need, so that days of the week match.
-        now: the present, in the time zone of the sites.
 
     Raises:
+        HTTPException: 404, there is no such sensor.
         InvalidError: a period ends before it begins, or has more than 366 days.
     """
-    first = dates[0] or dates[1] or now.date() - timedelta(days=1)
+    other = other_place or place
+    for one in (place, other):
+        get_sensor_or_404(parts.archive, one)
+    first = dates[0] or dates[1] or datetime.now(parts.places.timezone).date() - timedelta(days=1)
     last = dates[1] or first
     days = (last - first).days
-    other = other_place or place
     back = timedelta(days=0 if other != place else _WEEK * -(-(days + 1) // _WEEK))
     other_first, other_last = other_dates
     if other_first is None:
@@ -88,11 +91,8 @@ def read_comparison(
     """Return the comparison of two periods, and the course of both.
 
     Raises:
-        HTTPException: 404, there is no such sensor.
         UnavailableError: the store does not answer.
     """
-    for place, _, _ in wanted.periods:
-        get_sensor_or_404(parts.archive, place)
     one, two = (parts.periods.course(*period, wanted.step_s) for period in wanted.periods)
     return compare(one.levels, two.levels), (one, two)
 

@@ -92,7 +92,7 @@ def routes(parts: WebContext) -> APIRouter:
         other_last: OtherLast = None,
     ) -> ComparisonView | Response:
         """Compare the levels of two sensors or of two periods; CSV if `Accept` prefers `text/csv`, else JSON."""
-        wanted = compared_periods(place, other_place, (first, last), (other_first, other_last), datetime.now(zone))
+        wanted = compared_periods(parts, place, other_place, (first, last), (other_first, other_last))
         found, _ = read_comparison(parts, wanted)
         if wants_csv(request):
             return csv_answer(_COLUMNS, _rows(found))

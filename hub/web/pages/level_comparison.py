@@ -52,9 +52,7 @@ def routes(shell: PageRenderer) -> APIRouter:
         places = sorted(sensor.place for sensor in parts.archive.sensors.all())
         if not places:
             raise HTTPException(404, "no sensor yet: levels can be compared once a sensor has sent some")
-        wanted = compared_periods(
-            place or places[0], other_place, (first, last), (other_first, other_last), datetime.now(zone)
-        )
+        wanted = compared_periods(parts, place or places[0], other_place, (first, last), (other_first, other_last))
         found, courses = read_comparison(parts, wanted)
         levels = {
             name: np.array([np.nan if level is None else level for level in course.laeq])
