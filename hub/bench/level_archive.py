@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -11,7 +12,8 @@ from hub.store import keys
 from hub.store.events import EventStore
 from hub.store.level_statistics import DAY_S, LevelStatistics
 from hub.store.levels import LevelStore
-from shared.level_series import LevelSeries
+from shared.level_bands import ROW_BYTES
+from shared.level_series import MAX_BAND_SECONDS, LevelSeries
 
 _HOURS: Final = 24
 _STREET_DB: Final = 58.0
@@ -21,6 +23,8 @@ def fill_levels(
     store: EventStore, *, site: str, sensors: int, days: int, progress: Callable[[float], None] = lambda _: None
 ) -> None:
     """Write levels of sensors `sensor-0` and so on: the seconds of yesterday, and statistics of days until today.
+
+    The first sensor also gets third-octave bands of yesterday.
 
     Args:
         store: of events, whose client keeps the levels.
@@ -38,7 +42,12 @@ def fill_levels(
     rng = np.random.default_rng(0)
     for number in range(sensors):
         name = f"sensor-{number}"
-        levels.add_many([_hour(site, name, yesterday * DAY_S + 3_600 * hour, rng) for hour in range(_HOURS)], _now())
+        series = [_hour(site, name, yesterday * DAY_S + 3_600 * hour, rng) for hour in range(_HOURS)]
+        levels.add_many(series, _now())
+        if number == 0:
+            levels.add_many(
+                [_with_bands(part, rng) for hour in series for part in hour.split(MAX_BAND_SECONDS)], _now()
+            )
         statistics.update(now_s)
         _copy(store, f"{site}/{name}", yesterday, days)
         progress((number + 1) / sensors)
@@ -50,6 +59,13 @@ def _hour(site: str, sensor: str, start_s: int, rng: np.random.Generator) -> Lev
     laeq = _STREET_DB + by_hour_db + rng.normal(0.0, 4.0, 3_600)
     tenths = np.rint(10.0 * (laeq[:, None] + [0.0, 6.0, 9.0])).astype(np.int16)
     return LevelSeries(site, sensor, "bench", datetime.fromtimestamp(start_s, UTC), tenths, "dB", "synchronised")
+
+
+def _with_bands(series: LevelSeries, rng: np.random.Generator) -> LevelSeries:
+    """Return a series with bands of 20 to 60 dB."""
+    rows = rng.integers(1, 82, (len(series.tenths), ROW_BYTES), dtype=np.uint8)
+    rows[:, 0] = 148
+    return replace(series, bands=rows)
 
 
 def _copy(store: EventStore, place: str, source: int, days: int) -> None:

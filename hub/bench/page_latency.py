@@ -159,6 +159,9 @@ def _addresses(base: str) -> Iterator[tuple[str, str, dict[str, Any] | None]]:
     place = f"{event['site']}/{event['sensor']}"
     pattern = f"{place}/music"
     yesterday = datetime.now(UTC).date() - timedelta(days=1)
+    measured, other = "bench/sensor-0", "bench/sensor-1"
+    year = f"first={yesterday - timedelta(days=364)}&last={yesterday}"
+    day = f"place={measured}&since={yesterday}T00:00:00Z&until={yesterday + timedelta(days=1)}T00:00:00Z"
     pages = {
         "/": "/",
         "/events": f"/events?place={place}&category=dog",
@@ -173,7 +176,13 @@ def _addresses(base: str) -> Iterator[tuple[str, str, dict[str, Any] | None]]:
         "/sensors": "/sensors",
         "/levels": "/levels",
         "/levels/{site}": "/levels/bench",
-        **{f"/levels/{{...}}?span={span}": f"/levels/{place}?span={span}&day={yesterday}&hour=12" for span in SPANS},
+        **{
+            f"/levels/{{...}}?span={span}": f"/levels/{measured}?span={span}&day={yesterday}&hour=12"
+            for span in SPANS
+        },
+        "/levels/{...}/categories": f"/levels/{measured}/categories?day={yesterday}",
+        "/compare, two sensors, a day": f"/compare?place={measured}&other_place={other}&first={yesterday}",
+        "/compare, two sensors, a year": f"/compare?place={measured}&other_place={other}&{year}",
         "/settings": "/settings",
         "/docs": "/docs",
     }
@@ -194,9 +203,13 @@ def _addresses(base: str) -> Iterator[tuple[str, str, dict[str, Any] | None]]:
         "alerts/{id}": f"alerts/{alert}",
         "patterns/{...}": f"patterns/{pattern}",
         "sensors": "sensors",
-        "levels?resolution=minute": f"levels?place={place}&since={yesterday}T00:00:00Z",
-        "levels/days": f"levels/days?place={place}&first={yesterday - timedelta(days=364)}&last={yesterday}",
+        "levels?resolution=minute": f"levels?place={measured}&since={yesterday}T00:00:00Z",
+        "levels/bands?resolution=minute": f"levels/bands?{day}&resolution=minute",
+        "levels/bands.png": f"levels/bands.png?{day}",
+        "levels/comparison": f"levels/comparison?place={measured}&other_place={other}&first={yesterday}",
+        "levels/days": f"levels/days?place={measured}&{year}",
         "levels/nights": "levels/nights?site=bench",
+        "levels/partial": f"levels/partial?{day}",
         "sites/{site}/thresholds": "sites/bench/thresholds",
         "feedback": "feedback",
     }

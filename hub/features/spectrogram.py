@@ -5,7 +5,7 @@ A spectrogram shows log-mel power, at most the loudest 70 dB, with low frequenci
 """
 
 import io
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -79,7 +79,7 @@ def fingerprint(space: str, features: Features) -> Values:
 
 def png(values: Values, *, width: int, height: int, smooth: bool) -> bytes:
     """Encode values as a PNG of width x height pixels, the lowest band at the bottom; smoothed, or in sharp cells."""
-    pixels = _coloured(values[::-1])
+    pixels = colours(values[::-1])
     method = Image.Resampling.BILINEAR if smooth else Image.Resampling.NEAREST
     image = Image.fromarray(pixels).resize((width, height), method).quantize(128)
     buffer = io.BytesIO()
@@ -94,7 +94,8 @@ def _scaled(decibels: npt.NDArray[np.float32]) -> Values:
     return np.asarray(np.clip((decibels - top) / room + 1.0, 0.0, 1.0), dtype=np.float32)
 
 
-def _coloured(values: Values) -> npt.NDArray[np.uint8]:
+def colours(values: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.uint8]:
+    """Return the colours of values in [0, 1], uint8 [..., 3]."""
     at = [stop for stop, _ in _STOPS]
     channels = [np.interp(values, at, [colour[i] for _, colour in _STOPS]) for i in range(3)]
     return np.asarray(np.round(np.stack(channels, axis=-1)), dtype=np.uint8)

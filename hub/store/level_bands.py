@@ -9,12 +9,13 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from hub.domain.band_means import minute_bands
 from hub.domain.level_rows import HOUR_S, runs
 from hub.store import keys
 from hub.store.client import raises_unavailable
 from hub.store.level_index import LevelIndex
 from hub.store.rows import Rows
-from shared.level_bands import BANDS, ROW_BYTES, BandRows, band_levels
+from shared.level_bands import ROW_BYTES, BandRows, band_levels
 from shared.level_series import LevelSeries
 
 _HOUR_BYTES: Final = HOUR_S * ROW_BYTES
@@ -63,13 +64,35 @@ class BandStore:
         Raises:
             UnavailableError: the store does not answer.
         """
-        if end_s <= start_s:
-            return np.zeros((0, BANDS))
+        return band_levels(self._seconds(place, start_s, end_s))
+
+    @raises_unavailable
+    def minutes(self, place: str, start_s: int, end_s: int, used: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+        """Return the mean bands of each minute from `start_s` until before `end_s`, in the unit of its levels.
+
+        Args:
+            place: `site/sensor`.
+            start_s: begin of a minute, in seconds since 1970 UTC.
+            end_s: end of a minute, likewise.
+            used: bool [seconds], False for seconds that are left out.
+
+        Returns:
+            float64 [minutes, 31] in dB, from 20 Hz to 20 kHz; NaN where there is none.
+
+        Raises:
+            UnavailableError: the store does not answer.
+        """
+        return minute_bands(self._seconds(place, start_s, end_s), used)
+
+    @raises_unavailable
+    def has(self, place: str, start_s: int, end_s: int) -> bool:
+        """Return whether an hour between two times (seconds since 1970 UTC) has bands.
+
+        Raises:
+            UnavailableError: the store does not answer.
+        """
         hours = range(start_s // HOUR_S, -(-end_s // HOUR_S))
-        found = self._redis.mget([keys.level_bands(place, hour) for hour in hours])
-        rows = np.concatenate([self._read(place, hour, raw) for hour, raw in zip(hours, found, strict=True)])
-        first = start_s - hours.start * HOUR_S
-        return band_levels(rows[first : first + end_s - start_s])
+        return bool(hours) and self._redis.exists(*(keys.level_bands(place, hour) for hour in hours)) > 0
 
     @raises_unavailable
     def expire(self, before_s: int) -> int:
@@ -94,6 +117,16 @@ class BandStore:
             removed += len(hours)
             left += due.count(None)
         return removed
+
+    def _seconds(self, place: str, start_s: int, end_s: int) -> BandRows:
+        """Return the rows of seconds, uint8 [seconds, 32]."""
+        if end_s <= start_s:
+            return np.zeros((0, ROW_BYTES), dtype=np.uint8)
+        hours = range(start_s // HOUR_S, -(-end_s // HOUR_S))
+        found = self._redis.mget([keys.level_bands(place, hour) for hour in hours])
+        rows = np.concatenate([self._read(place, hour, raw) for hour, raw in zip(hours, found, strict=True)])
+        first = start_s - hours.start * HOUR_S
+        return rows[first : first + end_s - start_s]
 
     def _read(self, place: str, hour: int, raw: bytes | None) -> BandRows:
         rows = self._rows.read("bands", f"{place}:{hour}", _rows_of, raw)

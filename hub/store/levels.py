@@ -131,6 +131,16 @@ class LevelStore:
         return [one for one in read if one is not None]
 
 
+def applying(applied: Sequence[AppliedCalibration], start_s: int) -> Sequence[AppliedCalibration]:
+    """Return the calibrations that apply to levels from a time on: the last one before it, and later ones.
+
+    Args:
+        applied: calibrations of a sensor, the oldest first.
+        start_s: the time, in seconds since 1970 UTC.
+    """
+    return applied[max((number for number, one in enumerate(applied) if one.since_s <= start_s), default=0) :]
+
+
 def _runs(series: LevelSeries) -> Iterator[tuple[int, Codes]]:
     """Yield each run of seconds with levels: the place of its first second in the series, and its codes."""
     for first, end in runs(series.present):

@@ -20,6 +20,8 @@ from hub.web.api import (
     events,
     export,
     level_bands,
+    level_comparison,
+    level_partial,
     levels,
     names,
     search,
@@ -93,7 +95,7 @@ def create_app(parts: WebContext) -> FastAPI:
     api = APIRouter(prefix="/api/v1", dependencies=[Depends(known_parameters)])
     for resource in (
         *(events, episodes, sources, names, alerts, sensors, sensor_commands),
-        *(levels, level_bands, day_levels, search, export),
+        *(levels, level_bands, level_comparison, level_partial, day_levels, search, export),
     ):
         api.include_router(resource.routes(parts))
     api.include_router(live.routes(feed))

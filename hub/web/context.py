@@ -19,6 +19,7 @@ from hub.search.retrieval import Retrieval
 from hub.settings import HubSettings
 from hub.store.accounts_file import AccountsFile
 from hub.store.audit_log import AuditLog
+from hub.store.clip_levels import ClipLevels
 from hub.store.day_level_queries import DayLevelQueries
 from hub.store.episodes import EpisodeStore
 from hub.store.event_queries import EventQueries
@@ -28,6 +29,7 @@ from hub.store.level_offsets import LevelOffsets
 from hub.store.level_statistics import LevelStatistics
 from hub.store.levels import LevelStore
 from hub.store.named_sounds import NamedSounds
+from hub.store.period_queries import PeriodQueries
 from hub.store.sessions import SessionStore
 from hub.store.sources import SourceStore
 from hub.web.access import AccessControl
@@ -146,6 +148,16 @@ class WebContext:
     def day_levels(self) -> DayLevelQueries:
         """Return the queries for levels of days and nights."""
         return DayLevelQueries(self.level_statistics, self.places.timezone)
+
+    @cached_property
+    def periods(self) -> PeriodQueries:
+        """Return the queries for levels of periods that are compared."""
+        return PeriodQueries(self.levels, self.level_statistics, self.places.timezone)
+
+    @cached_property
+    def clip_levels(self) -> ClipLevels:
+        """Return the levels of clips."""
+        return ClipLevels(self.archive.client, self.archive.rows)
 
     @cached_property
     def catalogue(self) -> EventQueries:

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator
 
 from hub.domain.csv_rows import Row
 from hub.domain.day_levels import STARTS, DayLevels, PeriodLevel
-from hub.web.api.level_answers import answers, at_second, csv_answer, wants_csv
+from hub.web.api.level_answers import answers, at_second, csv_answer, rounded, wants_csv
 from hub.web.api.params import NAME, PLACE
 from hub.web.context import WebContext
 from hub.web.resolve import get_sensor_or_404
@@ -161,22 +161,22 @@ def _span(first: date | None, last: date | None, today: date) -> tuple[date, dat
 
 def _day_view(day: DayLevels) -> DayLevelsView:
     periods = {name: _period_view(getattr(day, name)) for name in _PERIODS}
-    return DayLevelsView(day=day.day, lden=_rounded(day.lden), **periods)
+    return DayLevelsView(day=day.day, lden=rounded(day.lden), **periods)
 
 
 def _period_view(one: PeriodLevel) -> PeriodLevelView:
     return PeriodLevelView(
         start=at_second(one.start_s),
         end=at_second(one.end_s),
-        level=_rounded(one.level),
-        lafmax=_rounded(one.lafmax),
+        level=rounded(one.level),
+        lafmax=rounded(one.lafmax),
         valid_s=one.valid_s,
         complete=one.complete,
     )
 
 
 def _day_row(day: DayLevels) -> Row:
-    row: dict[str, Any] = {"day": str(day.day), "lden": _rounded(day.lden)}
+    row: dict[str, Any] = {"day": str(day.day), "lden": rounded(day.lden)}
     for name in _PERIODS:
         row |= _period_row(name, getattr(day, name))
     return row
@@ -185,7 +185,3 @@ def _day_row(day: DayLevels) -> Row:
 def _period_row(name: str, one: PeriodLevel) -> dict[str, Any]:
     view = _period_view(one).model_dump(mode="json")
     return {name: view["level"], **{f"{name}{of}": view[of[1:]] for of in _OF_PERIOD}}
-
-
-def _rounded(level: float | None) -> float | None:
-    return None if level is None else round(level, 1)

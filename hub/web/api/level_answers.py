@@ -42,6 +42,11 @@ def written(seconds: int) -> str:
     return at_second(seconds).isoformat().replace("+00:00", "Z")
 
 
+def rounded(level: float | None) -> float | None:
+    """Return a level as answers state it, to 0.1 dB."""
+    return None if level is None else round(level, 1)
+
+
 def interval(
     since: Time | None, until: Time | None, period_s: int, default: timedelta, most: int
 ) -> tuple[int, int, int | None]:

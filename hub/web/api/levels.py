@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from hub.domain.csv_rows import Row
 from hub.domain.level_rows import STATISTICS, LevelTable
 from hub.store.level_statistics import PERIOD_S, Resolution
-from hub.store.levels import AppliedCalibration
+from hub.store.levels import applying
 from hub.web.api.level_answers import answers, at_second, csv_answer, interval, wants_csv, written
 from hub.web.api.params import PLACE, Since, Until
 from hub.web.context import WebContext
@@ -110,7 +110,10 @@ def routes(parts: WebContext) -> APIRouter:
             **_columns(table),
             seconds=table.seconds.tolist(),
             left_out=table.left_out,
-            calibrations=_calibrations(parts.levels.calibrations(place, end_s), start_s),
+            calibrations=[
+                CalibrationView(id=one.id, at=datetime.fromisoformat(one.at), since=at_second(one.since_s))
+                for one in applying(parts.levels.calibrations(place, end_s), start_s)
+            ],
             corrections=[
                 TimeCorrectionView(
                     since=at_second(one.since_s), until=at_second(one.until_s), offset_s=one.offset_s, boot=one.boot
@@ -139,12 +142,3 @@ def _rows(table: LevelTable, start_s: int, period_s: int) -> Iterator[Row]:
         at = written(start_s + number * period_s)
         values = {name: column[number] for name, column in columns.items()}
         yield {"at": at, "unit": table.unit, **values, "seconds": seconds}
-
-
-def _calibrations(applied: list[AppliedCalibration], start_s: int) -> list[CalibrationView]:
-    """Return the calibrations that apply to levels from a time on: the last one before it, and later ones."""
-    first = max((number for number, one in enumerate(applied) if one.since_s <= start_s), default=0)
-    return [
-        CalibrationView(id=one.id, at=datetime.fromisoformat(one.at), since=at_second(one.since_s))
-        for one in applied[first:]
-    ]

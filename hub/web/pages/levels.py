@@ -1,18 +1,18 @@
 """Pages of levels: charts of an hour, a day, a week or a year of a sensor, and the loudest nights of a site."""
 
-import json
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse
-from markupsafe import Markup
 
 from hub.domain.clocks import wording
 from hub.domain.level_rows import STATISTICS, LevelTable
 from hub.store.day_level_queries import Night
+from hub.web.band_views import bands_of
 from hub.web.level_chart import HEIGHT
+from hub.web.level_comparisons import compare_address
 from hub.web.level_spans import PERIODS, SPANS, Span, SpanName, span_of
 from hub.web.level_views import (
     LABELS,
@@ -25,7 +25,7 @@ from hub.web.level_views import (
     pointer_values,
     read_levels,
 )
-from hub.web.pages.rendering import PageRenderer
+from hub.web.pages.rendering import PageRenderer, as_json
 from hub.web.resolve import get_sensor_or_404, parse_place
 from shared.errors import InvalidError
 
@@ -101,7 +101,7 @@ def routes(shell: PageRenderer) -> APIRouter:
             levels=read,
             period=PERIODS[span][0],
             ticks=[(tick, 100 * (tick.at_s - begin_s) / (end_s - begin_s)) for tick in shown.ticks()],
-            pointer=_as_json(pointer_values(read, shown)),
+            pointer=as_json(pointer_values(read, shown)),
             episodes={} if span == "year" else episodes_of(parts, found.place, shown),
             bounds_s=shown.bounds_s,
             times=_times(shown),
@@ -112,6 +112,8 @@ def routes(shell: PageRenderer) -> APIRouter:
                 for one in parts.level_offsets.between(found.place, begin_s, end_s)
             ],
             zone=zone,
+            compare=compare_address(found.place, shown),
+            bands=bands_of(parts, found.place, shown, read.unit) if span == "day" else None,
             **{"days": [], "hours": [], "months": [], **values},
         )
 
@@ -138,12 +140,6 @@ def _rows(table: LevelTable) -> list[dict[str, Any]]:
         }
         for row, seconds in zip(table.levels.tolist(), table.seconds.tolist(), strict=True)
     ]
-
-
-def _as_json(values: Mapping[str, Any]) -> Markup:
-    """Return values as JSON that can stand in an element of a page."""
-    text = json.dumps(values, separators=(",", ":"), allow_nan=False)
-    return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))  # noqa: S704 - JSON
 
 
 def _data_address(place: str, span: Span) -> str:

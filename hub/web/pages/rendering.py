@@ -1,6 +1,7 @@
 """Render pages: templates, formats of times and numbers, and the frame that all pages share."""
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -138,6 +139,12 @@ class PageRenderer:
 
 def _time(at: datetime, text: str) -> Markup:
     return Markup('<time datetime="{}">{}</time>').format(at.isoformat(timespec="seconds"), text)
+
+
+def as_json(values: Mapping[str, Any]) -> Markup:
+    """Return values as JSON that can stand in an element of a page."""
+    text = json.dumps(values, separators=(",", ":"), allow_nan=False)
+    return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))  # noqa: S704 - JSON
 
 
 def is_regular(regularity: str) -> bool:

@@ -1,4 +1,5 @@
-// Show the levels under the pointer on a chart of levels, and open the shorter span of a place that is clicked.
+// Show the levels under the pointer on a chart of levels, and open the shorter span of a place that is clicked. Arrow
+// keys move the place, and Enter opens it.
 // Without this file the chart and the tables still show all levels; links lead to shorter spans.
 "use strict";
 
@@ -33,15 +34,28 @@
       return Math.floor((count * (event.clientX - box.left)) / box.width);
     };
 
+    const open = (at) => {
+      location.search = `?${data.links[Math.max(0, Math.min(count - 1, at))]}`;
+    };
+    const moves = { ArrowLeft: () => shown - 1, ArrowRight: () => shown + 1, Home: () => 0, End: () => count - 1 };
+
     readout.hidden = false;
+    readout.setAttribute("role", "status");
     readout.textContent = "Point at the chart for the levels of a time.";
     chart.addEventListener("pointermove", (event) => show(under(event)));
     chart.addEventListener("pointerdown", (event) => show(under(event)));
+    chart.setAttribute("tabindex", "0");
+    chart.addEventListener("keydown", (event) => {
+      if (moves[event.key]) {
+        event.preventDefault();
+        show(moves[event.key]());
+      } else if (event.key === "Enter" && shown >= 0 && data.links.length) open(shown);
+    });
     if (data.links.length) {
       chart.classList.add("opens");
       chart.addEventListener("click", (event) => {
         const finger = event.pointerType === "touch"; // a finger reads levels; the links below open shorter spans
-        if (!finger) location.search = `?${data.links[Math.max(0, Math.min(count - 1, under(event)))]}`;
+        if (!finger) open(under(event));
       });
     }
   };

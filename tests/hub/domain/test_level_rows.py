@@ -127,3 +127,14 @@ def test_statistics_in_db_stay_even_if_those_in_dbfs_have_more_seconds() -> None
     for codes in (merged(before, after), merged(after, before)):
         table = table_of_statistics(codes)
         assert (table.unit, table.seconds[:2].tolist(), table.left_out) == ("dB", [10, 10], 0)
+
+
+@given(st.lists(tenths, min_size=11, max_size=70, unique=True))
+def test_percentiles_are_exceeded_by_exactly_their_share_of_the_seconds(laeqs: list[int]) -> None:
+    """Of n levels, as many exceed L10 as have a rank above 90 % of n - 1; likewise L50 and L90."""
+    spread = [10 * level for level in sorted(level // 10 for level in laeqs)]
+    own = {second: (level, level, level) for second, level in enumerate(dict.fromkeys(spread))}
+    row = table_of_statistics(summarised(hour(own))).levels[0]
+    for column, share in ((3, 90), (4, 50), (5, 10)):
+        above = sum(level / 10.0 > row[column] for level, _, _ in own.values())
+        assert above == len(own) - 1 - share * (len(own) - 1) // 100

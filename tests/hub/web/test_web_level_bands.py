@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from pydantic import SecretStr
 from starlette.testclient import TestClient
 
@@ -16,6 +17,7 @@ from hub.runtime.embedded_servers import Servers
 from hub.settings import HubSettings, RedisSettings
 from hub.store.events import EventStore
 from hub.store.levels import LevelStore
+from hub.web.band_image import BAND_HEIGHT
 from shared.level_bands import band_rows
 from shared.level_series import LevelSeries
 from shared.levels.values import SecondLevels
@@ -67,3 +69,27 @@ def test_a_long_interval_continues_after_an_hour(client: TestClient) -> None:
 
 def test_a_sensor_that_is_not_known_is_not_found(client: TestClient) -> None:
     assert client.get("/api/v1/levels/bands", params={"place": "demo/none"}).status_code == 404
+
+
+def test_minutes_have_the_mean_of_their_seconds(client: TestClient) -> None:
+    answer = client.get("/api/v1/levels/bands", params=PARAMETERS | {"resolution": "minute"}).json()
+    assert (answer["period_s"], answer["bands"]) == (60, [[30.0, 40.5, *[None] * 29]])
+
+
+def test_the_picture_has_a_column_per_minute_and_no_colour_without_bands(client: TestClient) -> None:
+    until = {"until": (NOON + timedelta(minutes=4)).isoformat()}
+    answer = client.get("/api/v1/levels/bands.png", params=PARAMETERS | until)
+    assert answer.headers["content-type"] == "image/png"
+    pixels = np.asarray(Image.open(io.BytesIO(answer.content)).convert("RGBA"))
+    assert pixels.shape == (31 * BAND_HEIGHT, 4, 4)
+    assert [int(row[0, 3]) for row in pixels[::-BAND_HEIGHT][:3]] == [255, 255, 0]
+    assert not pixels[:, 1:, 3].any()
+    lightness = pixels[::-BAND_HEIGHT, 0, :3].astype(int).sum(axis=1)
+    assert lightness[1] > lightness[0]
+
+
+def test_the_page_of_a_day_shows_the_picture_only_if_there_are_bands(client: TestClient) -> None:
+    page = client.get("/levels/demo/street-1", params={"day": f"{NOON:%Y-%m-%d}"}).text
+    assert f"/api/v1/levels/bands.png?place=demo/street-1&amp;since={NOON:%Y-%m-%d}T00:00:00Z" in page
+    other = client.get("/levels/demo/street-1", params={"day": f"{NOON - timedelta(days=1):%Y-%m-%d}"}).text
+    assert "bands.png" not in other
