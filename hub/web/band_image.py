@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from hub.domain.level_rows import Floats
-from hub.web.spectrogram import colours
+from hub.features.spectrogram import colours
 from shared.events import LevelUnit
 
 RANGES: Final[dict[LevelUnit, tuple[int, int]]] = {"dB": (20, 80), "dBFS": (-100, -40)}

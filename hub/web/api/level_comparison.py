@@ -6,10 +6,10 @@ from datetime import date, datetime
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
+from hub.domain.csv_rows import Row
 from hub.domain.level_comparison import QUANTITIES, LevelComparison, PeriodLevels
 from hub.web.api.level_answers import answers, at_second, csv_answer, rounded, wants_csv
 from hub.web.context import WebContext
-from hub.web.export import Row
 from hub.web.level_comparisons import (
     First,
     Last,

@@ -7,12 +7,12 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
 
+from hub.domain.csv_rows import Row
 from hub.domain.level_rows import HOUR_S
 from hub.domain.partial_levels import PARTS, PartialLevels
 from hub.web.api.level_answers import answers, at_second, csv_answer, interval, rounded, wants_csv, written
 from hub.web.api.params import PLACE, Since, Until
 from hub.web.context import WebContext
-from hub.web.export import Row
 from hub.web.partial_levels import read_partial_levels
 from hub.web.resolve import get_sensor_or_404
 from shared.events import LevelUnit

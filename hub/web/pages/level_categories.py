@@ -7,6 +7,7 @@ from typing import Any, Final
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
+from hub.domain.category_names import NAMES
 from hub.domain.level_rows import HOUR_S
 from hub.domain.partial_levels import MIXED, NO_CLIP, OTHER, PARTS, PartialLevels
 from hub.web.api.level_answers import written
@@ -14,7 +15,7 @@ from hub.web.context import WebContext
 from hub.web.level_comparisons import First
 from hub.web.level_spans import Span
 from hub.web.level_views import local_time
-from hub.web.pages.rendering import NAMES, PageRenderer, as_json
+from hub.web.pages.rendering import PageRenderer, as_json
 from hub.web.partial_levels import read_partial_levels
 from hub.web.resolve import get_sensor_or_404, parse_place
 

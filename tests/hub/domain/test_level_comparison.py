@@ -34,7 +34,7 @@ def period(
     levels = np.tile(laeq + np.array([0.0, 9.0, 4.0, 3.0, -1.0, -5.0]), (count, 1))
     seconds = np.full(count, int(valid * HOUR_S))
     levels[seconds == 0] = np.nan
-    table = LevelTable(levels, seconds, unit, 0)
+    table = LevelTable(levels, seconds, unit, np.zeros(len(levels), dtype=bool))
     own = [day_levels(day, BERLIN, table, start_s, HOUR_S) for day in dates]
     return period_levels(place, own, table, unit, calibrations)
 
@@ -121,7 +121,7 @@ def test_a_level_of_no_complete_day_has_no_difference() -> None:
 
 def test_an_hour_that_the_clock_has_twice_is_one_and_one_that_it_leaves_out_is_no_gap() -> None:
     levels = np.array([[50.0], [60.0], [70.0], [np.nan]])
-    table = LevelTable(levels, np.array([3_600, 3_600, 1_800, 0]), "dB", 0)
+    table = LevelTable(levels, np.array([3_600, 3_600, 1_800, 0]), "dB", np.zeros(4, dtype=bool))
     laeq, exists = clock_levels(table, [0, 0, 2 * HOUR_S, 3 * HOUR_S], 5 * HOUR_S, HOUR_S)
     assert laeq[0] == pytest.approx(10 * np.log10((10**5 + 10**6) / 2))
     assert (laeq[1:], exists) == ([None, pytest.approx(70.0), None, None], [True, False, True, True, False])
