@@ -45,7 +45,7 @@ from hub.search.follower import IndexFollower, build_index
 from hub.search.memory.persistence import IndexSnapshot
 from hub.settings import HubSettings
 from hub.store.client import hinted
-from hub.store.event_queries import EventQueries
+from hub.store.schema import migrate
 from hub.store.time_correction import Mender
 from hub.web.access import require_users
 from hub.web.app import create_app
@@ -153,6 +153,7 @@ class Hub:
         try:
             self._wait_for_store()
             if not self._stopping.is_set():
+                migrate(self._archive)
                 self._clock.run(datetime.now(UTC))
                 if not self._clock.doubts.clock:
                     Mender(self._archive).mend(
@@ -167,7 +168,6 @@ class Hub:
 
     def _run_ingest(self, after: str) -> None:
         """Receive events until `stop`; `after` is the position in the change log up to which the index is loaded."""
-        EventQueries(self._archive).backfill_indexes()
         self._maintenance.start()
         follower = None if self._retrieval.is_remote else IndexFollower(self._archive, self._retrieval, after)
         if follower is not None:

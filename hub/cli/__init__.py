@@ -35,9 +35,11 @@ from hub.cli import (
     weights,
 )
 from hub.cli.audit import audit
+from hub.cli.backup import backup, restore
 from hub.cli.bench import app as bench
 from hub.cli.demo import demo
 from hub.cli.deployment import app as deployment
+from hub.cli.erase import erase
 from hub.cli.hubs import app as hubs
 from hub.cli.options import ConfigOption, JsonOption, SetOption, handles_errors, load_hub_settings
 from hub.cli.sealed import app as sealed
@@ -66,6 +68,9 @@ app.add_typer(sensors.app, name="sensors")
 app.add_typer(users.app, name="users")
 app.add_typer(tokens.app, name="tokens")
 app.command()(audit)
+app.command()(backup)
+app.command()(restore)
+app.command()(erase)
 app.command()(handles_errors(demo))
 app.add_typer(deployment, name="deployment")
 app.add_typer(hubs, name="hubs")

@@ -20,6 +20,7 @@ from hub.settings import HubSettings
 from hub.settings.web import WebSettings
 from hub.store.client import hinted
 from hub.store.events import EventStore
+from hub.store.schema import refuse_newer, schema_of
 from hub.web.access import require_users
 from shared.errors import EarwitnessError, InvalidError
 from shared.sockets import in_url, is_loopback, listeners
@@ -59,6 +60,7 @@ def _run(name: str, check: Callable[[HubSettings], Tried], settings: HubSettings
 def _store(settings: HubSettings) -> Tried:
     archive = build_event_store(settings)
     fitness = archive.verify(durable=settings.redis.durable == "local")
+    refuse_newer(schema_of(archive.client), "the store")
     doubts = list(fitness.doubts)
     if not archive.has_append_only_file():
         doubts.append("no append-only file: a crash of Redis loses events; set `appendonly yes`")

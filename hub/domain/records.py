@@ -22,6 +22,8 @@ class WriteState(Enum):
     UNFINISHED = 0
     """Archived before, but the hub stopped before it had looked for matches."""
     REPEAT = 1
+    ERASED = 2
+    """Not archived, as its sensor was erased for the time of its capture."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

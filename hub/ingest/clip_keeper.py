@@ -37,3 +37,13 @@ class ClipKeeper:
             return ""
         self._keeping = True
         return path
+
+    def remove(self, clip: str) -> None:
+        """Remove the sound of an event that is not archived."""
+        if self._files is None:
+            return
+        try:
+            self._files.remove(clip)
+        except UnavailableError as error:
+            self._metrics.clip_failures.labels("remove").inc()
+            log.warning("a clip of an erased sensor is left behind", extra={"clip": clip, "reason": str(error)})

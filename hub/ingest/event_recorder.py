@@ -65,6 +65,9 @@ class EventRecorder:
             for item, at in zip(items, times, strict=True)
         ]
         outcomes = self._archive.add_many(events)
+        for event, outcome in zip(events, outcomes, strict=True):
+            if outcome is WriteState.ERASED:
+                self._clips.remove(event.clip)
         unfinished = [event.id for event, one in zip(events, outcomes, strict=True) if one is WriteState.UNFINISHED]
         before = {event.id: event for event in self._archive.fetch([str(one) for one in unfinished])}
         return [

@@ -40,6 +40,7 @@ from shared.mqtt.topics import HEARTBEAT_SITE, SensorTopic
 log = logging.getLogger(__name__)
 
 _LOGGED_CHARACTERS: Final = 500
+_KEPT: Final = {WriteState.NEW, WriteState.UNFINISHED}
 
 
 def _is_searched(item: PreparedMessage) -> bool:
@@ -195,7 +196,7 @@ class Pipeline:
         fresh = [item for item in run if item.known is not WriteState.REPEAT]
         with self._stage("archive", fresh):
             recorded = self._recorder.store(fresh)
-        kept = [(stored, item) for stored, item, outcome in recorded if outcome is not WriteState.REPEAT]
+        kept = [(stored, item) for stored, item, outcome in recorded if outcome in _KEPT]
         with self._stage("retrieve", fresh):
             similar = self._search(kept)
         with self._stage("judge", fresh):

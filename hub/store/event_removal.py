@@ -14,6 +14,7 @@ import numpy as np
 from hub.domain.match import PRESENCE_THRESHOLD
 from hub.store import keys
 from hub.store.changes import ChangeLog
+from hub.store.client import raises_unavailable
 from hub.store.rows import Rows
 from shared.taxonomy import CATEGORIES
 
@@ -43,11 +44,22 @@ class EventRemoval:
             now_ms: events captured after this time go by their receipt alone; None if there are none.
         """
         due = self._due(keys.EVENTS, limit_ms) or ([] if now_ms is None else self._ahead(limit_ms, now_ms))
+        return self.remove(due, self._due(keys.ALERTS, limit_ms))
+
+    def remove(self, due: Sequence[str], alerts: Sequence[str] = ()) -> dict[str, str]:
+        """Remove one batch of events with their alerts, and alerts.
+
+        Args:
+            due: ids of at most some hundred events.
+            alerts: ids of further alerts.
+
+        Returns:
+            The removed events, each with the path of its audio file, or "".
+        """
         with self._redis.pipeline(transaction=False) as pipe:
             for key in due:
                 pipe.hmget(keys.event(key), "clip", "site", "presence")
             rows = dict(zip(due, pipe.execute(), strict=True))
-        alerts = self._due(keys.ALERTS, limit_ms)
         raised = self._redis.zmscore(keys.ALERTS, due) if due else []
         alerted = [key for key, at in zip(due, raised, strict=True) if at is not None]
         # No transaction: a full store refuses those. The index of all events goes last, so that a removal that is cut
@@ -57,7 +69,7 @@ class EventRemoval:
                 for category in CATEGORIES:
                     pipe.zrem(keys.events_of(category), key)
             for key, (_, site, presence) in rows.items():
-                for index in self._rows.read("event", key, partial(_indexes_of_row, key, site), presence) or ():
+                for index in self._rows.read("event", key, partial(index_keys_of_row, key, site), presence) or ():
                     pipe.zrem(index, key)
                 pipe.delete(keys.event(key))
                 pipe.zrem(keys.LATE, key)
@@ -68,6 +80,21 @@ class EventRemoval:
             pipe.execute()
         self._changes.add_removed(rows)
         return {key: (clip or b"").decode() for key, (clip, _, _) in rows.items()}
+
+    @raises_unavailable
+    def remove_between(self, place: str, from_ms: int, until_ms: int) -> list[str]:
+        """Remove one batch of a sensor's events, with their alerts.
+
+        Args:
+            place: `site/sensor`.
+            from_ms: events captured from this time on, ms since 1970 UTC.
+            until_ms: and before this time.
+
+        Returns:
+            Ids of the removed events; call again until there are none.
+        """
+        ids = self._redis.zrangebyscore(keys.events_of(place), from_ms, f"({until_ms}", start=0, num=_BATCH)
+        return list(self.remove([key.decode() for key in ids]))
 
     def _due(self, index: str, limit_ms: int) -> list[str]:
         """Return the oldest of an index from before a time, without late ones, which are kept for longer."""
@@ -104,7 +131,7 @@ def time_index_keys(place: str, presence: Sequence[float]) -> list[str]:
     return [keys.events_of(what) for what in (place, *present)]
 
 
-def _indexes_of_row(key: str, site: bytes, presence: bytes) -> list[str]:
+def index_keys_of_row(key: str, site: bytes, presence: bytes) -> list[str]:
     """Return the keys of the indexes that a stored event is in; if that cannot be read, those of all categories."""
     place = f"{site.decode()}/{key.split('.')[-3]}"
     if len(presence) != 4 * len(CATEGORIES):

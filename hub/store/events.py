@@ -18,6 +18,7 @@ from hub.store.alerts import AlertStore
 from hub.store.client import connect, meaning, raises_unavailable
 from hub.store.codec import FIELDS, from_redis_hash, to_redis_hash
 from hub.store.dead_letters import DeadLetters, Limits
+from hub.store.erasures import ERASED, IS_ERASED_LUA
 from hub.store.event_removal import EventRemoval, time_index_keys
 from hub.store.fitness import Fitness, StoreReport, examine_store, wait_for_disk
 from hub.store.level_details import LevelDetailsReader
@@ -34,10 +35,11 @@ _LATE_MS: Final = 86_400_000
 
 _OWN: Final = 12
 """Arguments of the script before an event's fields."""
-_RECORD: Final = f"""{UPDATE_SIGNAL_STATS_LUA}
+_RECORD: Final = f"""{UPDATE_SIGNAL_STATS_LUA}{IS_ERASED_LUA}
 if redis.call('EXISTS', KEYS[1]) == 1 then
   return redis.call('HEXISTS', KEYS[1], 'completed')
 end
+if is_erased(KEYS[7], ARGV[3], ARGV[2]) then return {ERASED} end
 redis.call('HSET', KEYS[1], unpack(ARGV, {_OWN + 1}))
 redis.call('ZADD', KEYS[2], ARGV[2], ARGV[1])
 redis.call('SADD', KEYS[3], ARGV[3])
@@ -50,7 +52,7 @@ if ARGV[12] ~= '' then redis.call('HSET', KEYS[4], 'last_claimed_ms', ARGV[12]) 
 redis.call('HINCRBY', KEYS[4], 'events', 1)
 if ARGV[4] - ARGV[2] > {_LATE_MS} then redis.call('ZADD', KEYS[6], ARGV[4], ARGV[1]) end
 redis.call('XADD', KEYS[5], 'MAXLEN', '~', ARGV[5], '*', 'added', ARGV[1])
-for i = 7, #KEYS do
+for i = 8, #KEYS do
   redis.call('ZADD', KEYS[i], ARGV[2], ARGV[1])
 end
 return -1
@@ -87,7 +89,7 @@ class EventStore:
         self.sensors = SensorStore(self._redis, self.rows)
         self.changes = changes.ChangeLog(self._redis)
         self.level_details = LevelDetailsReader(self._redis, self.rows)
-        self._removal = EventRemoval(self._redis, self.rows, self.changes)
+        self.removal = EventRemoval(self._redis, self.rows, self.changes)
 
     @property
     def client(self) -> Any:  # noqa: ANN401 - the client is untyped
@@ -184,6 +186,7 @@ class EventStore:
         fields = to_redis_hash(event)
         key, flat = str(event.id), [part for pair in fields.items() for part in pair]
         written = [keys.event(key), keys.EVENTS, keys.SENSORS, keys.sensor(event.place), keys.CHANGES, keys.LATE]
+        written.append(keys.ERASURES)
         written += time_index_keys(event.place, event.presence)
         pipe.evalsha(
             _RECORD_SHA,
@@ -293,4 +296,4 @@ class EventStore:
         Returns:
             The removed events, each with the path of its audio file, or ""; call again until there are none.
         """
-        return self._removal.remove_batch(to_ms(before), to_ms(now) if now else None)
+        return self.removal.remove_batch(to_ms(before), to_ms(now) if now else None)

@@ -10,6 +10,11 @@ from typing import Final
 
 PREFIX: Final = "ew"
 
+EVERY: Final = f"{PREFIX}:"  # value of any type: what all keys begin with
+SCHEMA: Final = f"{PREFIX}:schema"  # string: schema version of all keys; see `hub.store.schema`
+RESTORING: Final = f"{PREFIX}:restoring"  # string: when a restore began that has not ended
+ERASURES: Final = f"{PREFIX}:erasures"  # hash: digest of a place or site to its erased periods, `from:until` in ms
+
 EVENTS: Final = f"{PREFIX}:events"  # sorted set: time index of all events, by capture
 LATE: Final = f"{PREFIX}:late"  # sorted set: events that came more than a day after their capture, by receipt
 CHANGES: Final = f"{PREFIX}:changes"  # stream: events that were added and removed
@@ -284,3 +289,13 @@ def verdict_history(alert: str) -> str:
 def delivery_ledger(place: str) -> str:
     """Return the key of a sorted set: JSON of what a sensor reported of its delivery, by the time it came."""
     return f"{PREFIX}:ledger:{place}"
+
+
+def backup_copy(token: str, number: str) -> str:
+    """Return the key of a value of any type: a copy of a key while a backup reads it; it expires."""
+    return f"{PREFIX}:backup:{token}:{number}"
+
+
+def erased_ids(place_digest: str) -> str:
+    """Return the key of a set: digests of ids of a sensor's events and episodes that were erased with a period."""
+    return f"{ERASURES}:ids:{place_digest}"

@@ -264,3 +264,9 @@ def _offsets(hour: int) -> tuple[int, int]:
     """Return where the rows of an hour, and of its minutes, are in the string of its day, in bytes."""
     number = hour % _HOURS
     return number * _ROW_BYTES, (_HOURS + number * MINUTES) * _ROW_BYTES
+
+
+def statistics_spans(hour: int) -> list[tuple[int, int]]:
+    """Return where the statistics of an hour are in the string of its day, as (first byte, end)."""
+    at_hour, at_minutes = _offsets(hour)
+    return [(at_hour, at_hour + _ROW_BYTES), (at_minutes, at_minutes + MINUTES * _ROW_BYTES)]

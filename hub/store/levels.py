@@ -18,6 +18,7 @@ from hub.domain.level_rows import HOUR_S, Codes, LevelTable, codes_of, packed, r
 from hub.domain.records import to_ms
 from hub.store import keys
 from hub.store.client import raises_unavailable
+from hub.store.erasures import Erasures
 from hub.store.level_bands import write_bands
 from hub.store.rows import Rows
 from shared.level_series import LEVELS, LevelSeries
@@ -59,7 +60,7 @@ class LevelStore:
 
     @raises_unavailable
     def add_many(self, series: Sequence[LevelSeries], received_at: datetime) -> None:
-        """Write series; one round trip. To repeat the call changes nothing.
+        """Write series, without those that begin in an erased period. To repeat the call changes nothing.
 
         Args:
             series: of any sensors. Seconds without levels leave the stored ones as they are.
@@ -68,8 +69,9 @@ class LevelStore:
         Raises:
             UnavailableError: the store did not answer; it is not known what was written.
         """
+        erased = Erasures(self._redis).erased([(one.place, one.start_s * 1_000) for one in series])
         pipe = self._redis.pipeline(transaction=False)
-        for one in series:
+        for one in (one for one, gone in zip(series, erased, strict=True) if not gone):
             for part in one.split(HOUR_S):
                 hour = part.start_s // HOUR_S
                 pipe.setrange(keys.level_seconds(part.place, hour), HOUR_BYTES, END)

@@ -92,7 +92,15 @@ class IndexSnapshot:
         document = {"format": _FORMAT, "rows": count, "places": names, "fingerprint": self._index.scorer.fingerprint}
         tensors = {name: torch.as_tensor(getattr(chunk, name)[:count]) for name in _COLUMNS}
         tensors |= {_sketch(part): own[:count] for part, own in enumerate(chunk.sketches)}
-        tensors["events"] = torch.frombuffer(bytearray("\n".join(chunk.events[:count]).encode()), dtype=torch.uint8)
+        events = chunk.events[:count]
+        if chunk.deleted_count:  # what was removed is not on the disk again
+            deleted = torch.as_tensor(chunk.deleted[:count].copy())
+            removed = [name for name in tensors if name not in {"place", "deleted", "captured_ms"}]
+            tensors |= {name: _blanked(tensors[name], deleted) for name in removed}
+            events = [f"-{row}" if gone else one for row, (one, gone) in enumerate(zip(events, deleted, strict=True))]
+            used = set(chunk.place[:count][~deleted.numpy()].tolist())
+            document["places"] = [name if code in used else "" for code, name in enumerate(names)]
+        tensors["events"] = torch.frombuffer(bytearray("\n".join(events).encode()), dtype=torch.uint8)
         partial = self.folder / f"chunk-{number}.partial"
         save_file(tensors, partial, metadata={_KEY: json.dumps(document)})
         partial.replace(self.folder / f"chunk-{number}.safetensors")
@@ -121,6 +129,13 @@ class IndexSnapshot:
         chunk.note_times(0, count)
         chunk.events.extend(events)
         return chunk, list(document["places"])
+
+
+def _blanked(column: torch.Tensor, deleted: torch.Tensor) -> torch.Tensor:
+    """Return a copy of a column without the values of deleted rows."""
+    copy = column.clone()
+    copy[deleted] = 0
+    return copy
 
 
 def _sketch(part: int) -> str:

@@ -131,3 +131,20 @@ def test_a_folder_that_cannot_be_written_is_reported(tmp_path: Path, scorer: Sco
     (tmp_path / "file").write_text("")
     with pytest.raises(UnavailableError, match="snapshot"):
         IndexSnapshot(tmp_path / "file", filled(scorer, 1)).save()
+
+
+def test_removed_events_are_not_in_files_that_are_written_later(tmp_path: Path, scorer: Scorer) -> None:
+    index = filled(scorer, 30)
+    index.remove([f"s.b.{number}" for number in range(0, 30, 3)])  # all of demo/s0
+    snapshots = IndexSnapshot(tmp_path, index)
+    snapshots.save()
+    (path,) = snapshots.folder.glob("chunk-*")
+    data = path.read_bytes()
+    assert b"demo/s0" not in data
+    with safe_open(path, framework="pt") as file:
+        names = file.get_tensor("events").numpy().tobytes().decode().split("\n")
+        assert not file.get_tensor("towers")[::3].any()
+    assert [name for name in names if name.startswith("s.b.")] == [f"s.b.{n}" for n in range(30) if n % 3]
+    again = MemoryIndex(scorer)
+    assert IndexSnapshot(tmp_path, again).load() == 20
+    assert answers(again, scorer) == answers(index, scorer)
