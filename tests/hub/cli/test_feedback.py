@@ -180,4 +180,5 @@ def test_the_verdict_that_applies_is_withdrawn_by_a_command(feedback: FeedbackSe
     assert isinstance(answer["verdict"], dict)
     assert (answer["verdict"]["verdict"], answer["verdict"]["withdrawn_by"]) == ("same", "otto")
     assert feedback.stored.all() == []
-    assert run(store_url, "feedback", "withdraw", about.event)[0] == 1
+    again = CliRunner().invoke(app, ["feedback", "withdraw", about.event, "--set", f"redis.url={store_url}"])
+    assert (again.exit_code, "no verdict on alert" in again.output) == (2, True)
