@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import repeat
 from typing import Final, Generic, TypeVar
 
 from hub.domain.records import to_ms
@@ -111,8 +112,8 @@ def paginate_some(
         The items, and the cursor of the next page; None at the end.
     """
     shown: list[Shown] = []
-    for _ in range(0, MAX_READ, _BATCH):
-        found, following = paginate(listing.fetch, listing.cursor_of, _BATCH, after)
+    for size in (min(limit, _BATCH), *repeat(_BATCH, MAX_READ // _BATCH)):
+        found, following = paginate(listing.fetch, listing.cursor_of, size, after)
         chosen = listing.choose(found)[: limit - len(shown)]
         shown += chosen
         if len(shown) == limit:

@@ -11,7 +11,7 @@ from hub.domain.verdicts import VerdictKind, state_of
 from hub.web.access import author_of, identity_of
 from hub.web.audio import audio_path, sealed_path
 from hub.web.listing import alert_views, alerts
-from hub.web.pages.event import attention_of, explained, naming_of
+from hub.web.pages.event import attention_of, explained, naming_of, title_of
 from hub.web.pages.list_fields import GivenFields, ListFields, options_of
 from hub.web.pages.rendering import PageRenderer
 from hub.web.pagination import decode_cursor, encode_cursor
@@ -64,6 +64,7 @@ def routes(shell: PageRenderer) -> APIRouter:
             before=before,
             threshold=threshold(parts, found.site, tuned),
             tuned=tuned,
+            title=title_of(shell, event),
             **naming_of(shell, event),
         )
 

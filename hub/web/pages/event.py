@@ -71,6 +71,7 @@ def routes(shell: PageRenderer) -> APIRouter:
             verdicts={verdict.match: verdict for verdict in parts.feedback.stored.for_alert(event_id)},
             flagged={match.event for match in alert.matches} if alert else set(),
             before=_neighbour(shell, found),
+            title=title_of(shell, found),
             **naming_of(shell, found),
         )
 
@@ -94,6 +95,12 @@ def naming_of(shell: PageRenderer, event: StoredEvent) -> dict[str, Any]:
         "likely_names": [one for one in likely(parts, event) if one.probability >= one.sound.treatment.threshold],
         "names_here": sorted(one.name for one in sounds.values() if one.serves(event.site)),
     }
+
+
+def title_of(shell: PageRenderer, event: StoredEvent) -> str:
+    """Return the title of an event's sensor; "" without one."""
+    sensor = shell.parts.archive.sensors.get(event.place)
+    return "" if sensor is None else sensor.edits.title
 
 
 def attention_of(shell: PageRenderer, event: StoredEvent) -> list[float]:

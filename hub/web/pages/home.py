@@ -1,7 +1,7 @@
 """Home page (latest alerts, expected next times, levels, latest events), and the list of all events."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -77,7 +77,7 @@ def routes(shell: PageRenderer) -> APIRouter:
             next=encode_cursor(page.next),
             first=not after,
             fields=fields,
-            options={**options_of(parts), "site": ()},
+            options=replace(options_of(parts), site=()),
         )
 
     return router

@@ -157,15 +157,22 @@ def _parsed(name: str, text: str, parse: Callable[[str], Parsed], form: str) -> 
         raise InvalidError(f"{name} {text[:30]!r}: write {form}") from error
 
 
-def options_of(parts: WebContext) -> Mapping[str, Sequence[str]]:
+@dataclass(frozen=True, slots=True)
+class FilterOptions:
+    """The values that the form of filters offers; `place` maps places to what the form shows for them."""
+
+    site: Sequence[str]
+    place: Mapping[str, str]
+    severity: Sequence[str] = SEVERITIES
+    verdict: Sequence[str] = VERDICT_STATES
+
+
+def options_of(parts: WebContext) -> FilterOptions:
     """Return the values that the form of filters offers.
 
     Raises:
         UnavailableError: the store is unavailable.
     """
-    return {
-        "site": parts.episode_store.sites(),
-        "place": [sensor.place for sensor in parts.archive.sensors.all()],
-        "severity": SEVERITIES,
-        "verdict": VERDICT_STATES,
-    }
+    sensors = parts.archive.sensors.all()
+    places = {one.place: ", ".join(filter(None, (one.place, one.edits.title))) for one in sensors}
+    return FilterOptions(parts.episode_store.sites(), places)

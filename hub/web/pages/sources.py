@@ -1,5 +1,6 @@
 """Pages of sources (one machine, dog, siren or voice): sound, places, history and expected next time."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Final
 
@@ -60,7 +61,7 @@ def routes(shell: PageRenderer) -> APIRouter:
             rows=rows,
             next=encode_cursor(following),
             fields=fields,
-            options={**options_of(parts), "place": ()},
+            options=replace(options_of(parts), place={}),
         )
 
     @router.get("/sources/{source_id}", response_model=None)

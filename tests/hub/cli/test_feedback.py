@@ -170,3 +170,15 @@ def test_a_verdict_that_another_one_replaced_stays_in_the_history(
     third = feedback.submit(alert=about, match=None, verdict="same", by="ines", now=MONDAY + 2 * hour)
     assert feedback.stored.history(about.event) == [second, third]
     assert feedback.stored.all() == [third]
+
+
+def test_the_verdict_that_applies_is_withdrawn_by_a_command(feedback: FeedbackService, store_url: str) -> None:
+    about = alert(1)
+    feedback.submit(alert=about, match=None, verdict="same", by="ines", now=MONDAY)
+    code, answer = run(store_url, "feedback", "withdraw", about.event, "--by", "otto")
+    assert code == 0
+    assert isinstance(answer["verdict"], dict)
+    assert (answer["verdict"]["verdict"], answer["verdict"]["withdrawn_by"]) == ("same", "otto")
+    assert feedback.stored.all() == []
+    again = CliRunner().invoke(app, ["feedback", "withdraw", about.event, "--set", f"redis.url={store_url}"])
+    assert (again.exit_code, "no verdict on alert" in again.output) == (2, True)

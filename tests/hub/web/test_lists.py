@@ -212,7 +212,8 @@ def test_an_operator_edits_a_sensor_on_its_page(site: dict[Role, TestClient]) ->
     assert "Market &lt;square&gt;" in page
     assert "On a lamp post.\nKey at the office." in page
     assert "Muted" in page
-    assert "Market &lt;square&gt;" in site["viewer"].get("/sensors", headers=PAGE).text
+    for path in ("/sensors", "/alerts", "/events/demo.s3.boot.1"):
+        assert "Market &lt;square&gt;" in site["viewer"].get(path, headers=PAGE).text
     changed = site["operator"].patch("/api/v1/sensors/demo/s3", json={"muted": False, "retired": True})
     assert changed.status_code == 200, changed.text
     sensors = {one["sensor"]: one for one in site["viewer"].get("/api/v1/sensors").json()["sensors"]}
