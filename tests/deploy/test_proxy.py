@@ -18,10 +18,10 @@ import httpx
 import pytest
 
 from hub.domain.accounts import Role
-from hub.runtime.embedded_servers import free_port
 from hub.store.accounts_file import AccountsFile
 from hub.web.middleware import BODY_CAP_BYTES
 from tests.accounts import PASSWORD, accounts, add_token, bearer
+from tests.ports import free_port
 from tests.programs import program
 from tests.server_processes import HubProcess, Rumqttd, Server, Valkey, accepts
 

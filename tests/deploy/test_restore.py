@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from hub.app.factory import build_event_store
-from hub.runtime.embedded_servers import free_port
 from hub.settings import HubSettings
 from shared.settings import load_settings
 from tests.deployment import CreatedDeployment, FoundedStore
 from tests.factories import alert, stored
+from tests.ports import free_port
 from tests.programs import program
 from tests.server_processes import accepts, eventually
 

@@ -25,12 +25,12 @@ from edge.settings import EdgeSettings, MetricsSettings
 from edge.sources import AudioClip, SourceItem
 from edge.spool import Spool
 from edge.spool_writer import Destination
-from hub.runtime.embedded_servers import free_port
 from shared.errors import UnavailableError
 from shared.messages.sensor import StateMessage
 from shared.mqtt.session import Acknowledged, Connected, Disconnected, Received
 from shared.mqtt.topics import INTAKE_CLOSED, INTAKE_OPEN, HubTopic
 from shared.settings import load_settings
+from tests.ports import free_port
 from tests.programs import program
 from tests.server_processes import accepts, eventually
 

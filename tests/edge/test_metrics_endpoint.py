@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from hub.runtime.embedded_servers import free_port
 from shared.events import Event
 from shared.messages.event import decode_event
 from shared.mqtt.session import Connected, MqttSession, Received
 from shared.mqtt.topics import ALL_EVENTS, INTAKE_CLOSED, HubTopic
+from tests.ports import free_port
 from tests.programs import program
 from tests.server_processes import Broker, EdgeProcess, Rumqttd, accepts, eventually, write_embeddings
 

@@ -20,7 +20,6 @@ from hub.ingest.consumer import MqttConsumer
 from hub.ingest.event_subscription import Subscriber
 from hub.metrics.definitions import HubMetrics
 from hub.monitoring import heartbeat
-from hub.runtime.embedded_servers import free_port
 from hub.settings import HubSettings
 from shared.mqtt.diagnostics import NEEDED
 from shared.mqtt.session import MqttSession
@@ -30,6 +29,7 @@ from shared.settings import load_settings
 from tests.brokers import Behaviour, FaultyBroker
 from tests.fake_receivers import receiving
 from tests.hub.ingest.test_consumer import Recorder
+from tests.ports import free_port
 from tests.server_processes import Broker, EdgeProcess, HubProcess, Store, eventually
 
 pytestmark = pytest.mark.e2e
