@@ -98,7 +98,7 @@ def send_event(demo_: Demo, event: Event) -> None:
     """Send an event as its sensor does, and wait until it is archived."""
     link = MqttSession(demo_.broker.settings, f"sender-{event.id.sensor}-{event.id.boot}-{event.id.seq}")
     link.start()
-    assert isinstance(link.signals.get(timeout=10), Connected)
+    assert isinstance(link.signals.get(timeout=20), Connected)
     link.publish(
         str(SensorTopic(event.site, event.id.sensor, "event")), encode_event(event), content_type="application/cbor"
     )

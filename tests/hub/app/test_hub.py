@@ -63,7 +63,7 @@ def store(of: str, folder: Path) -> Iterator[Store]:
 def alerts(broker: Broker) -> Iterator[MqttSession]:
     link = MqttSession(broker.settings, "alert-listener")
     link.start()
-    assert isinstance(link.signals.get(timeout=10), Connected)
+    assert isinstance(link.signals.get(timeout=20), Connected)
     link.subscribe(ALL_ALERTS)
     yield link
     link.stop()
@@ -160,7 +160,7 @@ def test_alerts_are_published_and_kept(hub: HubProcess, alerts: MqttSession) -> 
     published: list[str] = []
     try:
         while len(published) < len(kept):
-            signal = alerts.signals.get(timeout=10)
+            signal = alerts.signals.get(timeout=20)
             if isinstance(signal, Received):
                 published.append(decode_json(AlertMessage, signal.payload, max_bytes=100_000).event)
                 alerts.acknowledge(signal)

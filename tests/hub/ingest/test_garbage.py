@@ -34,7 +34,7 @@ def hub(tmp_path: Path, broker: Broker, store: Store) -> Iterator[HubProcess]:
 def link(broker: Broker) -> Iterator[MqttSession]:
     opened = MqttSession(broker.settings, "stranger")
     opened.start()
-    assert isinstance(opened.signals.get(timeout=10), Connected)
+    assert isinstance(opened.signals.get(timeout=20), Connected)
     yield opened
     opened.stop()
 

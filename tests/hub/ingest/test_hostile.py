@@ -110,7 +110,7 @@ def mutated(rng: np.random.Generator, number: int) -> Sent:
 def link(mosquitto: Mosquitto) -> Iterator[MqttSession]:
     opened = MqttSession(mosquitto.settings, "stranger")
     opened.start()
-    assert isinstance(opened.signals.get(timeout=10), Connected)
+    assert isinstance(opened.signals.get(timeout=20), Connected)
     yield opened
     opened.stop()
 

@@ -78,14 +78,14 @@ def test_check_takes_nothing_from_a_hub_and_leaves_the_broker_well(kind: str, re
     hub, sensor = MqttSession(broker.settings, "hub"), MqttSession(broker.settings, "sensor")
     for link in (hub, sensor):
         link.start()
-        assert isinstance(link.signals.get(timeout=10), Connected)
+        assert isinstance(link.signals.get(timeout=20), Connected)
     hub.subscribe(shared_event_subscription("hubs"))
-    assert isinstance(hub.signals.get(timeout=10), Subscribed)
+    assert isinstance(hub.signals.get(timeout=20), Subscribed)
     for number in range(5):
         ok, text = of_broker(broker.port)
         assert ok, text
         sensor.publish("earwitness/v1/demo/street-1/event", str(number).encode())
-        received = hub.signals.get(timeout=10)
+        received = hub.signals.get(timeout=20)
         assert isinstance(received, Received)
         assert received.payload == str(number).encode()
         hub.acknowledge(received)

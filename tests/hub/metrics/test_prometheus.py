@@ -215,11 +215,11 @@ def send(broker: Broker, events: Sequence[Event]) -> None:
     """Publish events as their sensors do, and wait until the broker has them."""
     link = MqttSession(broker.settings, "sender")
     link.start()
-    assert isinstance(link.signals.get(timeout=10), Connected)
+    assert isinstance(link.signals.get(timeout=20), Connected)
     for one in events:
         link.publish(str(SensorTopic(one.site, one.id.sensor, "event")), encode_event(one))
     for _ in events:
-        assert isinstance(link.signals.get(timeout=10), Acknowledged)
+        assert isinstance(link.signals.get(timeout=20), Acknowledged)
     link.stop()
 
 
@@ -334,7 +334,7 @@ def test_while_the_store_hangs_that_is_reported_and_no_sensor_stays_at_its_last_
     running.store.freeze()
     try:
         eventually(lambda: running.hub.metric("earwitness_store_up") == 0, 30, "the store is away")
-        eventually(lambda: sample(running.hub, "earwitness_sensor_laeq_decibels") is None, 10, "no level is exported")
+        eventually(lambda: sample(running.hub, "earwitness_sensor_laeq_decibels") is None, 20, "no level is exported")
         assert math.isnan(running.hub.metric("earwitness_store_events"))
     finally:
         running.store.thaw()
@@ -350,9 +350,9 @@ def test_a_word_on_the_heartbeats_topic_that_is_none_does_no_harm(running: Runni
     before = running.hub.metric("earwitness_hub_heartbeat_roundtrip_seconds_count")
     link = MqttSession(running.broker.settings, "stranger")
     link.start()
-    assert isinstance(link.signals.get(timeout=10), Connected)
+    assert isinstance(link.signals.get(timeout=20), Connected)
     link.publish(HEARTBEAT_REPLY_TOPIC, b"?")
-    assert isinstance(link.signals.get(timeout=10), Acknowledged)
+    assert isinstance(link.signals.get(timeout=20), Acknowledged)
     link.stop()
     eventually(
         lambda: running.hub.metric("earwitness_hub_heartbeat_roundtrip_seconds_count") > before, 30, "the heart beats"

@@ -20,7 +20,7 @@ def test_a_session_ends_by_itself_and_by_logout_and_the_store_holds_no_text_of_i
     text = sessions.open(Session(user="ines", fingerprint="f1"))
     assert sessions.get(text) == Session(user="ines", fingerprint="f1")
     assert text.encode() not in b" ".join(archive.client.keys("*"))
-    eventually(lambda: sessions.get(text) is None, 5, "the session has ended")
+    eventually(lambda: sessions.get(text) is None, 20, "the session has ended")
     longer = SessionStore(archive.client, 60)
     second = longer.open(Session(user="ines", fingerprint="f1"))
     longer.close(second)

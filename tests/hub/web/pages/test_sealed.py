@@ -54,15 +54,15 @@ class Broker:
     def __init__(self, demo: Demo) -> None:
         self._session = MqttSession(demo.broker.settings, "watcher")
         self._session.start()
-        assert isinstance(self._session.signals.get(timeout=10), Connected)
+        assert isinstance(self._session.signals.get(timeout=20), Connected)
         self._session.subscribe("#", qos=0)
-        assert isinstance(self._session.signals.get(timeout=10), Subscribed)
+        assert isinstance(self._session.signals.get(timeout=20), Subscribed)
         self.messages: list[tuple[str, bytes]] = []
 
     def receive(self, topic: str) -> bytes:
         """Receive messages until one on a topic; its payload."""
         while not self.messages or self.messages[-1][0] != topic:
-            match self._session.signals.get(timeout=10):
+            match self._session.signals.get(timeout=20):
                 case Received(topic=found, payload=payload):
                     self.messages.append((found, payload))
         return self.messages[-1][1]
