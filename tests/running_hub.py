@@ -102,5 +102,9 @@ def send_event(demo_: Demo, event: Event) -> None:
     link.publish(
         str(SensorTopic(event.site, event.id.sensor, "event")), encode_event(event), content_type="application/cbor"
     )
-    eventually(lambda: httpx.get(f"{demo_.url}/api/v1/events/{event.id}").status_code == 200, 20, "it is archived")
+    eventually(
+        lambda: httpx.get(f"{demo_.url}/api/v1/events/{event.id}", timeout=30).status_code == 200,
+        20,
+        "it is archived",
+    )
     link.stop()

@@ -199,7 +199,7 @@ def test_a_name_that_was_pointed_here_is_refused(proxied: Proxied) -> None:
     with proxied.refusing("host"):
         url = f"http://127.0.0.1:{proxied.hub.port}/api/v1/alerts"
         sent = {"Host": "rebound.example", **bearer(proxied.tokens["admin"])}
-        assert httpx.get(url, headers=sent).status_code == 421
+        assert httpx.get(url, headers=sent, timeout=30).status_code == 421
     with pytest.raises(ssl.SSLError), socket.create_connection(("127.0.0.1", proxied.caddy.port)) as plain:
         proxied.trust.wrap_socket(plain, server_hostname="rebound.example")
 

@@ -27,7 +27,7 @@ REFERENCE = Path(__file__).parents[2] / "docs" / "reference.md"
 
 def scrape(port: int) -> dict[str, float]:
     """A sensor's metrics now, by name."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
         text = answer.read().decode()
     return {sample.name: sample.value for family in text_string_to_metric_families(text) for sample in family.samples}
 

@@ -198,6 +198,6 @@ def test_the_audio_is_kept_beside_the_archive(hub: HubProcess, folder: Path) -> 
 )
 def test_a_mistaken_request_gets_an_error(hub: HubProcess, path: str, status: int) -> None:
 
-    answer = httpx.get(f"http://127.0.0.1:{hub.port}{path}")
+    answer = httpx.get(f"http://127.0.0.1:{hub.port}{path}", timeout=30)
     assert answer.status_code == status
     assert answer.json()["detail"]

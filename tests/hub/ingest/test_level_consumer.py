@@ -138,7 +138,7 @@ def test_what_comes_while_no_hub_runs_or_in_a_burst_is_stored(mosquitto: Mosquit
 
 
 def test_what_comes_while_the_store_is_away_is_stored_later(mosquitto: Mosquitto, store: Store) -> None:
-    archive = EventStore(store.url, timeout_s=0.3)
+    archive = EventStore(store.url, timeout_s=1.0)
     levels = LevelStore(archive.client, archive.rows)
     with running(mosquitto, archive):
         send(mosquitto, message(series("before")))

@@ -70,7 +70,7 @@ def ranks(handled: list[HandledMessage]) -> list[float | None]:
 
 @pytest.fixture
 def single(store: Store) -> Iterator[EventStore]:
-    opened = EventStore(store.url, timeout_s=1.0)
+    opened = EventStore(store.url)
     yield opened
     opened.close()
 

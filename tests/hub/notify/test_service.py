@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.redis, pytest.mark.mosquitto]
 
 @pytest.fixture
 def single(store: Store) -> Iterator[EventStore]:
-    opened = EventStore(store.url, timeout_s=1.0)
+    opened = EventStore(store.url)
     yield opened
     opened.close()
 

@@ -239,7 +239,7 @@ def test_healthz_answers_though_the_store_does_not(
 
 def _answers(hub: HubProcess) -> bool:
     try:
-        urllib.request.urlopen(f"http://127.0.0.1:{hub.port}/static/page.js", timeout=5).close()
+        urllib.request.urlopen(f"http://127.0.0.1:{hub.port}/static/page.js", timeout=30).close()
     except OSError:
         return False
     return True

@@ -329,7 +329,7 @@ def test_a_proxy_before_a_hub_without_users_is_refused(embedded: Servers) -> Non
     app: Any = runpy.run_path(str(DOCS / "make_openapi.py"))["app"](settings)
     server = Server(app, "127.0.0.1", port, settings.web.trusted_proxies)
     server.start()
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
         assert client.get("/api/v1/alerts").status_code == 200
         assert client.get("/login").headers["location"] == "/"
         answer = client.get("/api/v1/alerts", headers={"X-Forwarded-For": "198.51.100.7"})

@@ -182,7 +182,7 @@ def test_alerts_appear_in_alertmanager(tmp_path: Path) -> None:
         eventually(
             lambda: _taken(notifier, [reported, alert().model_copy(update={"sensor": "street-3"})]), 20, "taken"
         )
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        with urllib.request.urlopen(url, timeout=30) as answer:
             found = {one["labels"]["sensor"]: one for one in json.load(answer)}
     finally:
         process.stop()
