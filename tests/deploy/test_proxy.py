@@ -123,7 +123,7 @@ def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
     broker, store = Rumqttd(folder / "broker"), Valkey(folder / "store")
     users = folder / "users.json"
     tokens = accounts(users)
-    hub = HubProcess(folder / "hub", broker.port, store.url, f"web.users_file={users}", "web.body_timeout_s=0.5")
+    hub = HubProcess(folder / "hub", broker.port, store.url, f"web.users_file={users}", "web.body_timeout_s=1.5")
     caddy = Caddy(folder / "caddy", f"127.0.0.1:{free_port()} 127.0.0.1:{hub.port}")
     for server in (broker, store, hub, caddy):
         server.start()

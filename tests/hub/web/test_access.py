@@ -71,7 +71,7 @@ def site(embedded: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     client.delete(keys.AUDIT)
     port = free_port()
     overrides = [f"redis.url={embedded.redis_url}", f"web.users_file={path}", f"web.port={port}"]
-    settings = load_settings(HubSettings, None, [*overrides, "web.body_timeout_s=0.8"])
+    settings = load_settings(HubSettings, None, [*overrides, "web.body_timeout_s=1.5"])
     app = runpy.run_path(str(DOCS / "make_openapi.py"))["app"](settings)
     server = Server(app, "127.0.0.1", port, settings.web.trusted_proxies)
     server.start()
