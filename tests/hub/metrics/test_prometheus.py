@@ -65,7 +65,7 @@ SETTINGS = """
 [store]
 audio_dir = "{clips}"
 [redis]
-timeout_s = 1
+timeout_s = 2
 [search]
 recall_sample_rate = 1
 [alerts]

@@ -18,7 +18,6 @@ from hub.app.hub import Hub
 from hub.domain.accounts import ROLES, Identity, Role
 from hub.runtime.embedded_servers import Servers
 from hub.settings import HubSettings
-from hub.store import keys
 from hub.store.accounts_file import AccountsFile
 from hub.store.audit_log import AuditLog
 from hub.store.client import connect
@@ -68,7 +67,7 @@ def site(embedded: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     path = tmp_path_factory.mktemp("accounts") / "users.json"
     tokens = accounts(path)
     client = connect(embedded.redis_url, 5)
-    client.delete(keys.AUDIT)
+    client.flushall()
     port = free_port()
     overrides = [f"redis.url={embedded.redis_url}", f"web.users_file={path}", f"web.port={port}"]
     settings = load_settings(HubSettings, None, [*overrides, "web.body_timeout_s=1.5"])
