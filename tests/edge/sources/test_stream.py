@@ -38,7 +38,7 @@ def sound(seconds: float) -> Waveform:
 
 
 def settings_of(url: str, *others: str) -> EdgeSettings:
-    fixed = ["source.kind=stream", f"source.rate_hz={RATE_HZ}", f"stream.url={url}", "stream.silent_s=1"]
+    fixed = ["source.kind=stream", f"source.rate_hz={RATE_HZ}", f"stream.url={url}", "stream.silent_s=20"]
     return load_settings(EdgeSettings, None, [*fixed, *others])
 
 
