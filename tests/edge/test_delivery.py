@@ -216,8 +216,7 @@ def test_a_disk_that_takes_nothing_more_stops_no_publishing(
     )
     spool = tmp_path / "edge" / "spool.db"
     eventually(lambda: spool.exists() and spool.stat().st_size > 10**6, 60, "it fills")
-    edge.process.send_signal(signal.SIGKILL)
-    edge.process.communicate()
+    edge.kill()
     before = Spool(spool, 10**9)
     waiting = before.pending()
     before.close()
