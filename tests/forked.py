@@ -91,4 +91,5 @@ def _run(name: str, arguments: list[str], log: Path, output: Path | None, enviro
     os.environ.clear()
     os.environ.update(environment)
     sys.argv = [f"earwitness-{name}", *arguments]
+    sys.orig_argv = [sys.executable, "-m", name, *arguments]  # a sensor that starts again executes this
     importlib.import_module(f"{name}.cli").main()  # imported by the process this one is forked from
