@@ -203,6 +203,12 @@ class HubProcess(Server):
         self.launch()
         eventually(self.ready, 120, f"the hub is healthy; its log is {self.folder / 'log'}")
 
+    def ended(self) -> tuple[int, str]:
+        """Start it, and wait for its end; its exit code and all that it printed."""
+        self.launch()
+        assert self.process is not None
+        return self.process.wait(120), (self.folder / "log").read_text()
+
     def ready(self) -> bool:
         assert self.process is not None
         assert self.process.poll() is None, (self.folder / "log").read_text()[-3000:]

@@ -39,12 +39,8 @@ def of_store(url: str, *more: str) -> tuple[bool, str, tuple[str, ...]]:
 
 def refused_at_start(folder: Path, broker: Broker, url: str, *more: str) -> str:
     """Output of a hub that ends because of its store."""
-    hub = HubProcess(folder / "hub", broker.port, url, *more)
-    hub.launch()
-    assert hub.process is not None
-    eventually(lambda: hub.process is not None and hub.process.poll() is not None, 60, "the hub ends")
-    assert hub.process.poll() == 2
-    log = (hub.folder / "log").read_text()
+    code, log = HubProcess(folder / "hub", broker.port, url, *more).ended()
+    assert code == 2
     assert "Traceback" not in log
     return log
 
