@@ -68,12 +68,16 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self.link.stop()
 
-    def connected(self, within_s: float = 20) -> bool:
-        """Whether the broker accepts us; one that refuses a certificate may send nothing."""
+    def connected(self) -> bool:
+        """Whether the broker accepts us in the end; a busy machine may outlast the limit of a handshake."""
+        return any(isinstance(self.link.signals.get(timeout=20), Connected) for _ in range(5))
+
+    def refused(self) -> bool:
+        """Whether the broker does not accept us at the first attempt; it may send nothing then."""
         try:
-            return isinstance(self.link.signals.get(timeout=within_s), Connected)
+            return not isinstance(self.link.signals.get(timeout=2), Connected)
         except queue.Empty:
-            return False
+            return True
 
     def publish_code(self, topic: str) -> int:
         """The broker's answer to a message; Mosquitto 2.0.11 sometimes ends a connection after it refused one."""
@@ -220,7 +224,7 @@ def test_each_port_takes_certificates_of_its_own_authority_only(
         founded.sensor(ONE, cert_file=None, key_file=None),
     ):
         with Client(settings) as client:
-            assert not client.connected(within_s=2)
+            assert client.refused()
     publish_code = {name: checked(founded, tmp_path, **files[name])[1] for name in ("foreign", "expired")}
     assert "it was not made by the authority" in publish_code["foreign"]
     assert "refuses our certificate: it has expired" in publish_code["expired"]
