@@ -26,7 +26,7 @@ from tests.server_processes import HubProcess, Mosquitto, Store, eventually
 
 pytestmark = pytest.mark.faults
 
-LENGTH_S = float(os.environ.get("EARWITNESS_HOSTILE_S", "15"))
+LENGTH_S = float(os.environ.get("EARWITNESS_HOSTILE_S", "4"))
 SEED = int(os.environ.get("EARWITNESS_HOSTILE_SEED", "21"))
 HEALTHY = ("street-1", "street-2")
 DIGITS = int("9" * 400)
