@@ -1,6 +1,6 @@
 """A hub that is sent hostile messages in a loop archives everything of healthy sensors and answers every page.
 
-By default for 15 seconds; `EARWITNESS_HOSTILE_S=60` makes it a minute, `EARWITNESS_HOSTILE_SEED` other mutations.
+By default for 4 seconds; `EARWITNESS_HOSTILE_S=60` makes it a minute, `EARWITNESS_HOSTILE_SEED` other mutations.
 """
 
 import json
