@@ -6,8 +6,8 @@ from typer.testing import CliRunner
 
 from hub.cli import app
 from hub.deployment.layout import PORTS
-from hub.runtime.embedded_servers import free_port
 from shared.settings import MqttSettings
+from tests.ports import free_port
 from tests.programs import program
 from tests.server_processes import Server, accepts
 

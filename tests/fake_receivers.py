@@ -17,7 +17,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from hub.deployment.certificate_authority import Authority
-from hub.runtime.embedded_servers import free_port
+from tests.ports import free_port
 from tests.programs import program
 from tests.server_processes import HubProcess, Server, accepts
 

@@ -1,21 +1,32 @@
-"""Hubs as processes forked from one that has imported the hub already: an import of PyTorch takes seconds of a core.
+"""Programs as processes forked from one that has imported them already: an import of PyTorch takes seconds of a core.
 
-A forked hub is a process of its own, with its own signals, exit code, environment and log. It differs from
-`python -m hub` only in what it need not import again. Tests of the deployment and of the tutorials start the program
-itself.
+A forked program is a process of its own, with its own signals, exit code, environment and log. It differs from
+`python -m hub` and `python -m edge` only in what it need not import again. Tests of the deployment, of the tutorials
+and of the memory of a sensor start the program itself.
 """
 
+import contextlib
+import importlib
 import multiprocessing
 import os
 import signal
 import subprocess
 import sys
+import tempfile
+from dataclasses import dataclass, field
 from functools import cache
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
-PRELOADED: Final = ("hub.cli", "hub.app.hub", "onnxruntime", "uvicorn.lifespan.on", "uvicorn.protocols.http.auto")
+PRELOADED: Final = (
+    "edge.cli",
+    "hub.cli",
+    "hub.app.hub",
+    "onnxruntime",
+    "uvicorn.lifespan.on",
+    "uvicorn.protocols.http.auto",
+)
 """What `hub.cli` imports only for `serve` is named too: PyTorch comes with `hub.app.hub`."""
 
 
@@ -26,17 +37,45 @@ def _context() -> ForkServerContext:
     return context
 
 
-class ForkedHub:
-    """A running `python -m hub ...`, with the part of `subprocess.Popen` that tests use.
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Where a program runs.
 
-    Args:
-        arguments: of `earwitness-hub`.
-        log: the file that its output is appended to.
+    Attributes:
+        folder: its working directory; that of the tests by default.
+        environment: its environment variables; those of the tests by default.
     """
 
-    def __init__(self, arguments: list[str], log: Path) -> None:
+    folder: Path = field(default_factory=Path.cwd)
+    environment: dict[str, str] = field(default_factory=lambda: dict(os.environ))
+
+
+class ForkedProgram:
+    """A running `python -m hub ...` or `python -m edge ...`, with the part of `subprocess.Popen` that tests use.
+
+    Args:
+        name: `hub` or `edge`.
+        arguments: of the program.
+        log: the file that its errors are appended to.
+        output: the file that its output replaces; the log by default.
+        where: where it runs.
+    """
+
+    def __init__(
+        self,
+        name: Literal["hub", "edge"],
+        arguments: list[str],
+        log: Path,
+        output: Path | None = None,
+        where: Surroundings | None = None,
+    ) -> None:
         self.args = arguments
-        self._process = _context().Process(target=_run, args=(arguments, log, dict(os.environ)), daemon=True)
+        log.touch()  # both are there before the process is
+        if output is not None:
+            output.write_bytes(b"")
+        self._process = _context().Process(
+            target=_run, args=(name, arguments, log, output, where or Surroundings()), daemon=True
+        )
         self._process.start()
 
     @property
@@ -66,13 +105,23 @@ class ForkedHub:
         self.send_signal(signal.SIGKILL)
 
 
-def _run(arguments: list[str], log: Path, environment: dict[str, str]) -> None:
-    with log.open("ab") as file:
-        os.dup2(file.fileno(), sys.__stdout__.fileno())  # type: ignore[union-attr]
-        os.dup2(file.fileno(), sys.__stderr__.fileno())  # type: ignore[union-attr]
-    os.environ.clear()
-    os.environ.update(environment)
-    sys.argv = ["earwitness-hub", *arguments]
-    from hub.cli import main  # noqa: PLC0415 - imported by the process this one is forked from
+def finished(
+    name: Literal["hub", "edge"], arguments: list[str], where: Surroundings | None = None
+) -> tuple[int, str, str]:
+    """Run a program to its end, at most two minutes; its exit code, output and errors."""
+    with tempfile.TemporaryDirectory() as streams:
+        log, output = Path(streams) / "log", Path(streams) / "output"
+        code = ForkedProgram(name, arguments, log, output, where).wait(120)
+        return code, output.read_text(), log.read_text()
 
-    main()
+
+def _run(name: str, arguments: list[str], log: Path, output: Path | None, where: Surroundings) -> None:
+    with log.open("ab") as errors, output.open("wb") if output else contextlib.nullcontext(errors) as answers:
+        os.dup2(answers.fileno(), sys.__stdout__.fileno())  # type: ignore[union-attr]
+        os.dup2(errors.fileno(), sys.__stderr__.fileno())  # type: ignore[union-attr]
+    os.chdir(where.folder)
+    os.environ.clear()
+    os.environ.update(where.environment)
+    sys.argv = [f"earwitness-{name}", *arguments]
+    sys.orig_argv = [sys.executable, "-m", name, *arguments]  # a sensor that starts again executes this
+    importlib.import_module(f"{name}.cli").main()  # imported by the process this one is forked from

@@ -98,9 +98,13 @@ def send_event(demo_: Demo, event: Event) -> None:
     """Send an event as its sensor does, and wait until it is archived."""
     link = MqttSession(demo_.broker.settings, f"sender-{event.id.sensor}-{event.id.boot}-{event.id.seq}")
     link.start()
-    assert isinstance(link.signals.get(timeout=10), Connected)
+    assert isinstance(link.signals.get(timeout=20), Connected)
     link.publish(
         str(SensorTopic(event.site, event.id.sensor, "event")), encode_event(event), content_type="application/cbor"
     )
-    eventually(lambda: httpx.get(f"{demo_.url}/api/v1/events/{event.id}").status_code == 200, 20, "it is archived")
+    eventually(
+        lambda: httpx.get(f"{demo_.url}/api/v1/events/{event.id}", timeout=30).status_code == 200,
+        20,
+        "it is archived",
+    )
     link.stop()

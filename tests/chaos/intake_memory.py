@@ -55,7 +55,7 @@ def measured(payloads: list[bytes], *, frozen: bool) -> dict[str, float]:
             pid, archive = hub.process.pid, EventStore(store.url)
             link = MqttSession(broker.settings, "sender")
             link.start()
-            assert isinstance(link.signals.get(timeout=10), Connected)
+            assert isinstance(link.signals.get(timeout=20), Connected)
             topic = str(SensorTopic("demo", "street-1", "event"))
             warm = encode_event(replace(sound(1.0), id=replace(event().id, seq=9_999)))
             link.publish(topic, warm)

@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 
-from hub.runtime.embedded_servers import free_port
+from tests.ports import free_port
 
 _LOOK_EVERY_S = 0.1
 _CHUNK = 65_536

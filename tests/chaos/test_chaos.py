@@ -74,9 +74,9 @@ def test_a_half_open_line_keeps_connections_and_forwards_nothing(line: Line) -> 
             except TimeoutError:
                 return False
 
-        eventually(lambda: not answered(), 10, "nothing is forwarded")
+        eventually(lambda: not answered(), 20, "nothing is forwarded")
         line.half_open = False
-        eventually(answered, 10, "the same connection goes on")
+        eventually(answered, 20, "the same connection goes on")
 
 
 def test_a_line_that_refuses_ends_new_connections_at_once(line: Line) -> None:

@@ -13,10 +13,10 @@ import pytest
 import yaml
 
 from hub.deployment.layout import SERVERS
-from hub.runtime.embedded_servers import free_port
 from hub.settings import HubSettings
 from shared.settings import load_settings
 from tests.deployment import CreatedDeployment, DeploymentBroker, FoundedStore, init
+from tests.ports import free_port
 from tests.programs import program
 from tests.server_processes import Mosquitto, Redis, accepts, eventually
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from deploy.install import PYPI, choose, has_nvidia_gpu, install, offers, pinned
-from hub.runtime.embedded_servers import free_port
+from tests.ports import free_port
 
 VERSION = "2.14.1"
 

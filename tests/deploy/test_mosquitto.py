@@ -69,15 +69,19 @@ class Client:
         self.link.stop()
 
     def connected(self) -> bool:
-        """Whether the broker accepts us; one that refuses a certificate may send nothing."""
+        """Whether the broker accepts us in the end; a busy machine may outlast the limit of a handshake."""
+        return any(isinstance(self.link.signals.get(timeout=20), Connected) for _ in range(5))
+
+    def refused(self) -> bool:
+        """Whether the broker does not accept us at the first attempt; it may send nothing then."""
         try:
-            return isinstance(self.link.signals.get(timeout=2), Connected)
+            return not isinstance(self.link.signals.get(timeout=2), Connected)
         except queue.Empty:
-            return False
+            return True
 
     def publish_code(self, topic: str) -> int:
         """The broker's answer to a message; Mosquitto 2.0.11 sometimes ends a connection after it refused one."""
-        eventually(lambda: self.link.connected, 5, "we are connected again")
+        eventually(lambda: self.link.connected, 20, "we are connected again")
         mid = self.link.publish(topic, b"event")
         while True:
             match self.next():
@@ -85,14 +89,14 @@ class Client:
                     return reason
 
     def next(self) -> MqttEvent:
-        return self.link.signals.get(timeout=5)
+        return self.link.signals.get(timeout=20)
 
-    def received(self) -> list[str]:
-        """The topics of what came, until nothing comes for a moment."""
-        topics = []
+    def received(self, least: int = 0) -> list[str]:
+        """The topics of what came: a number of messages, then until nothing comes for a moment."""
+        topics: list[str] = []
         try:
             while True:
-                signal = self.link.signals.get(timeout=0.3)
+                signal = self.link.signals.get(timeout=20 if len(topics) < least else 0.3)
                 if isinstance(signal, Received):
                     topics.append(signal.topic)
         except queue.Empty:
@@ -120,11 +124,11 @@ def test_a_sensor_may_publish_its_own_and_nothing_else(founded: CreatedDeploymen
         assert sensor.connected()
         hub.link.subscribe(shared_event_subscription("hubs"))
         hub.link.subscribe(ALL_STATES)
-        eventually(lambda: sensor.publish_code(f"earwitness/v1/{ONE}/event") == 0, 10, "the hub has subscribed")
+        eventually(lambda: sensor.publish_code(f"earwitness/v1/{ONE}/event") == 0, 20, "the hub has subscribed")
         assert sensor.publish_code(f"earwitness/v1/{ONE}/state") == 0
         refused = (f"{TWO}/event", f"{TWO}/state", "harbour/alert", f"{ONE}/other", "harbour/event")
         assert [sensor.publish_code(f"earwitness/v1/{topic}") for topic in refused] == [NOT_AUTHORISED] * len(refused)
-        assert set(hub.received()) == {f"earwitness/v1/{ONE}/event", f"earwitness/v1/{ONE}/state"}
+        assert set(hub.received(2)) == {f"earwitness/v1/{ONE}/event", f"earwitness/v1/{ONE}/state"}
 
 
 def test_a_sensor_receives_whether_hubs_accept_events_and_nothing_else(
@@ -137,16 +141,14 @@ def test_a_sensor_receives_whether_hubs_accept_events_and_nothing_else(
         assert hub.connected()
         for topics in (ALL_EVENTS, ALL_STATES, ALL_ALERTS, "#"):
             two.link.subscribe(topics)
-        eventually(
-            lambda: hub.publish_code(str(HubTopic("hub-1", "intake"))) == 0 and two.received() != [],
-            10,
-            "two listens",
-        )
+        intake = str(HubTopic("hub-1", "intake"))
+        eventually(lambda: hub.publish_code(intake) == 0, 20, "two has subscribed")
+        assert two.received(1) == [intake]
         one.publish_code(f"earwitness/v1/{ONE}/event")
         hub.publish_code("earwitness/v1/harbour/alert")
         hub.publish_code(str(HubTopic("hub-1", "online")))
         assert two.received() == []
-        assert one.publish_code(str(HubTopic("hub-1", "intake"))) == NOT_AUTHORISED
+        assert one.publish_code(intake) == NOT_AUTHORISED
 
 
 def test_a_hub_may_publish_all_it_publishes_and_the_listener_receives_it(
@@ -165,10 +167,10 @@ def test_a_hub_may_publish_all_it_publishes_and_the_listener_receives_it(
         assert hub.connected()
         assert listener.connected()
         listener.link.subscribe("#")
-        eventually(lambda: hub.publish_code(reported[-1]) == 0, 10, "the listener has subscribed")
+        eventually(lambda: hub.publish_code(reported[-1]) == 0, 20, "the listener has subscribed")
         assert [hub.publish_code(topic) for topic in reported] == [0] * len(reported)
         assert hub.publish_code(f"earwitness/v1/{ONE}/event") == 0
-        assert set(listener.received()) == set(reported)
+        assert set(listener.received(len(reported) + 1)) == set(reported)
 
 
 def test_alerts_reach_the_listener_who_may_publish_nothing(
@@ -179,8 +181,8 @@ def test_alerts_reach_the_listener_who_may_publish_nothing(
         assert hub.connected()
         assert listener.connected()
         listener.link.subscribe(ALL_ALERTS)
-        eventually(lambda: hub.publish_code("earwitness/v1/harbour/alert") == 0, 10, "the listener has subscribed")
-        assert "earwitness/v1/harbour/alert" in listener.received()
+        eventually(lambda: hub.publish_code("earwitness/v1/harbour/alert") == 0, 20, "the listener has subscribed")
+        assert "earwitness/v1/harbour/alert" in listener.received(1)
         assert listener.publish_code("earwitness/v1/harbour/alert") == NOT_AUTHORISED
         assert listener.publish_code(f"earwitness/v1/{ONE}/event") == NOT_AUTHORISED
 
@@ -222,7 +224,7 @@ def test_each_port_takes_certificates_of_its_own_authority_only(
         founded.sensor(ONE, cert_file=None, key_file=None),
     ):
         with Client(settings) as client:
-            assert not client.connected()
+            assert client.refused()
     publish_code = {name: checked(founded, tmp_path, **files[name])[1] for name in ("foreign", "expired")}
     assert "it was not made by the authority" in publish_code["foreign"]
     assert "refuses our certificate: it has expired" in publish_code["expired"]
@@ -308,7 +310,7 @@ def test_a_sensor_that_was_shut_out_stays_out_and_the_others_stay_in(tmp_path: P
         assert "sensors.crl" in printed
         assert server.process is not None
         server.process.send_signal(signal.SIGHUP)
-        eventually(lambda: "revoked" in checked(founded, tmp_path)[1], 10, "the broker has read its list again")
+        eventually(lambda: "revoked" in checked(founded, tmp_path)[1], 20, "the broker has read its list again")
         with Client(founded.sensor(TWO)) as client:
             assert client.connected()
         assert init(str(founded.folder), "--sensor", ONE, "--renew")[0] == 0
@@ -364,10 +366,10 @@ def test_only_hubs_send_commands_and_each_sensor_reads_its_own(
             two.link.subscribe(topics)
             listener.link.subscribe(topics)
         hub.link.subscribe(ALL_COMMAND_REPLIES)
-        eventually(lambda: hub.publish_code(to_one) == 0, 10, "the sensor has subscribed")
-        eventually(lambda: to_one in one.received(), 10, "the sensor received it")
-        eventually(lambda: one.publish_code(from_one) == 0, 10, "the hub has subscribed")
-        eventually(lambda: from_one in hub.received(), 10, "the hub received it")
+        eventually(lambda: hub.publish_code(to_one) == 0, 20, "the sensor has subscribed")
+        assert one.received(1) == [to_one]
+        eventually(lambda: one.publish_code(from_one) == 0, 20, "the hub has subscribed")
+        assert hub.received(1) == [from_one]
         assert two.received() == listener.received() == []
         assert [two.publish_code(topic) for topic in (to_one, from_one)] == [NOT_AUTHORISED] * 2
         assert [listener.publish_code(topic) for topic in (to_one, from_one)] == [NOT_AUTHORISED] * 2

@@ -18,10 +18,10 @@ import httpx
 import pytest
 
 from hub.domain.accounts import Role
-from hub.runtime.embedded_servers import free_port
 from hub.store.accounts_file import AccountsFile
 from hub.web.middleware import BODY_CAP_BYTES
 from tests.accounts import PASSWORD, accounts, add_token, bearer
+from tests.ports import free_port
 from tests.programs import program
 from tests.server_processes import HubProcess, Rumqttd, Server, Valkey, accepts
 
@@ -123,7 +123,7 @@ def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
     broker, store = Rumqttd(folder / "broker"), Valkey(folder / "store")
     users = folder / "users.json"
     tokens = accounts(users)
-    hub = HubProcess(folder / "hub", broker.port, store.url, f"web.users_file={users}", "web.body_timeout_s=0.5")
+    hub = HubProcess(folder / "hub", broker.port, store.url, f"web.users_file={users}", "web.body_timeout_s=1.5")
     caddy = Caddy(folder / "caddy", f"127.0.0.1:{free_port()} 127.0.0.1:{hub.port}")
     for server in (broker, store, hub, caddy):
         server.start()
@@ -199,7 +199,7 @@ def test_a_name_that_was_pointed_here_is_refused(proxied: Proxied) -> None:
     with proxied.refusing("host"):
         url = f"http://127.0.0.1:{proxied.hub.port}/api/v1/alerts"
         sent = {"Host": "rebound.example", **bearer(proxied.tokens["admin"])}
-        assert httpx.get(url, headers=sent).status_code == 421
+        assert httpx.get(url, headers=sent, timeout=30).status_code == 421
     with pytest.raises(ssl.SSLError), socket.create_connection(("127.0.0.1", proxied.caddy.port)) as plain:
         proxied.trust.wrap_socket(plain, server_hostname="rebound.example")
 

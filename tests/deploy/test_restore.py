@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from hub.app.factory import build_event_store
-from hub.runtime.embedded_servers import free_port
 from hub.settings import HubSettings
 from shared.settings import load_settings
 from tests.deployment import CreatedDeployment, FoundedStore
 from tests.factories import alert, stored
+from tests.ports import free_port
 from tests.programs import program
 from tests.server_processes import accepts, eventually
 
@@ -41,7 +41,7 @@ def test_what_was_backed_up_while_the_store_ran_is_there_on_another(tmp_path: Pa
         events = [stored(seq) for seq in range(20)]
         archive.add_many(events)
         archive.mark_processed([(event.id, alert(str(event.id))) for event in events])
-        eventually(archive.has_append_only_file, 10, "the store keeps a log")
+        eventually(archive.has_append_only_file, 20, "the store keeps a log")
         rewriting(0, founded.ports["redis"], tmp_path)
         shutil.copytree(founded.folder / "data" / "redis" / "appendonlydir", tmp_path / "copy" / "appendonlydir")
         rewriting(100, founded.ports["redis"], tmp_path)
@@ -58,7 +58,7 @@ def test_what_was_backed_up_while_the_store_ran_is_there_on_another(tmp_path: Pa
         url = load_settings(HubSettings, founded.hub_toml, []).redis.url.get_secret_value()
         there = url.replace(f":{founded.ports['redis']}/", f":{port}/")
         restored = build_event_store(load_settings(HubSettings, founded.hub_toml, [f"redis.url={there}"]))
-        eventually(lambda: restored.count() == 20, 10, "what was backed up is there, and what came later is not")
+        eventually(lambda: restored.count() == 20, 20, "what was backed up is there, and what came later is not")
         assert restored.alerts.count() == 20
         restored.close()
     finally:

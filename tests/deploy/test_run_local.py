@@ -76,7 +76,7 @@ class Deployment:
     def json(self, server: str, path: str, **parameters: str) -> Any:
         """What a server answers."""
         query = f"?{urllib.parse.urlencode(parameters)}" if parameters else ""
-        with urllib.request.urlopen(f"{self.addresses[server]}{path}{query}", timeout=10) as answer:  # noqa: S310
+        with urllib.request.urlopen(f"{self.addresses[server]}{path}{query}", timeout=30) as answer:  # noqa: S310
             return json.load(answer)
 
     def query(self, promql: str) -> list[dict[str, Any]]:
@@ -160,7 +160,7 @@ def test_sensors_deliver_and_an_alert_comes_out_of_alertmanager(deployment: Depl
     assert labels["sensor"] in {"street-1", "street-2"}
     page = first["alert"]["annotations"]["page"]
     assert page.startswith(deployment.addresses["web"])
-    with urllib.request.urlopen(page, timeout=10) as answer:  # noqa: S310 - our own hub
+    with urllib.request.urlopen(page, timeout=30) as answer:  # noqa: S310 - our own hub
         assert answer.status == 200
     assert deployment.json("web", "/healthz")["ok"]
 
@@ -184,6 +184,7 @@ def test_every_question_of_the_dashboards_has_an_answer(deployment: Deployment) 
         f"{deployment.addresses['web']}/api/v1/alerts/{alert['event']}/feedback",
         json={"verdict": "same"},
         headers={"X-Earwitness": "test"},
+        timeout=30,
     )
     assert stated.status_code == 201, stated.text
     asked = {one.of("demo", "street-1") for one in (*drawn(), *listed()) if one.expr not in EMPTY | SLOW}

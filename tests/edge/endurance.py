@@ -89,6 +89,7 @@ def measure(folder: Path, clips: int, *settings: str, clips_per_hour: int = CLIP
             "source.speed=1000000",
             "spool.resend_window_s=2",
             *settings,
+            forked=False,
         )
         try:
             found = _receive(listener, agent, clips, max(1, clips_per_hour // SAMPLES_PER_HOUR))

@@ -30,7 +30,7 @@ def next_report(watcher: MqttSession) -> SensorReport:
 def test_a_sensor_reports_now_and_then_what_waits_in_its_spool(tmp_path: Path, mosquitto: Mosquitto) -> None:
     watcher = MqttSession(mosquitto.settings, "watcher")
     watcher.start()
-    assert isinstance(watcher.signals.get(timeout=5), Connected)
+    assert isinstance(watcher.signals.get(timeout=20), Connected)
     watcher.subscribe(ALL_STATES)
     data = write_embeddings(tmp_path / "embeddings.npz", 20)
     edge = EdgeProcess(

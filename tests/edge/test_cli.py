@@ -16,6 +16,8 @@ import soundfile
 from edge.spool import Spool
 from shared.messages.event import decode_event
 from shared.mqtt.topics import SensorTopic
+from tests import forked
+from tests.forked import Surroundings
 
 NO_BROKER = ("--set", "mqtt.port=1", "--set", "mqtt.max_reconnect_delay_s=0.1")
 
@@ -27,12 +29,16 @@ def embeddings(tmp_path: Path) -> Path:
     return path
 
 
-def program(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
+def surroundings(folder: Path) -> Surroundings:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("EARWITNESS")}
+    return Surroundings(folder, {**clean, "EARWITNESS_EDGE_MQTT__PASSWORD": "s3cret", "COLUMNS": "100"})
+
+
+def program(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "edge", *arguments],
         cwd=cwd,
-        env={**clean, "EARWITNESS_EDGE_MQTT__PASSWORD": "s3cret", "COLUMNS": "100"},
+        env=surroundings(cwd).environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -40,9 +46,7 @@ def program(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
 
 
 def finished(*arguments: str, cwd: Path) -> tuple[int, str, str]:
-    process = program(*arguments, cwd=cwd)
-    out, err = process.communicate(timeout=60)
-    return process.returncode, out, err
+    return forked.finished("edge", list(arguments), surroundings(cwd))
 
 
 def run_to_the_end_of_the_source(tmp_path: Path, *arguments: str) -> dict[str, Any]:

@@ -25,12 +25,12 @@ from edge.settings import EdgeSettings, MetricsSettings
 from edge.sources import AudioClip, SourceItem
 from edge.spool import Spool
 from edge.spool_writer import Destination
-from hub.runtime.embedded_servers import free_port
 from shared.errors import UnavailableError
 from shared.messages.sensor import StateMessage
 from shared.mqtt.session import Acknowledged, Connected, Disconnected, Received
 from shared.mqtt.topics import INTAKE_CLOSED, INTAKE_OPEN, HubTopic
 from shared.settings import load_settings
+from tests.ports import free_port
 from tests.programs import program
 from tests.server_processes import accepts, eventually
 
@@ -206,7 +206,7 @@ def test_what_is_described_is_what_is_reported(running: Running) -> None:
 
 
 def ask(port: int, accept: str = "text/plain") -> str:
-    return httpx.get(f"http://127.0.0.1:{port}/metrics", headers={"Accept": accept}).text
+    return httpx.get(f"http://127.0.0.1:{port}/metrics", headers={"Accept": accept}, timeout=30).text
 
 
 def test_they_are_served_meanwhile_as_text_and_as_openmetrics(running: Running) -> None:
@@ -242,7 +242,7 @@ def test_the_format_is_the_one_that_a_scraper_wants_most(running: Running) -> No
         for wanted in ("application/openmetrics-text", "text/plain"):
             other = {"application/openmetrics-text", "text/plain"} - {wanted}
             accept = f"{other.pop()};version=1.0.0;q=0.2,{wanted};q=0.9"
-            answer = httpx.get(f"http://127.0.0.1:{settings.port}/metrics", headers={"Accept": accept})
+            answer = httpx.get(f"http://127.0.0.1:{settings.port}/metrics", headers={"Accept": accept}, timeout=30)
             assert answer.headers["Content-Type"].startswith(wanted)
 
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from hub.runtime.embedded_servers import free_port
 from shared.events import Event
 from shared.messages.event import decode_event
 from shared.mqtt.session import Connected, MqttSession, Received
 from shared.mqtt.topics import ALL_EVENTS, INTAKE_CLOSED, HubTopic
+from tests.ports import free_port
 from tests.programs import program
 from tests.server_processes import Broker, EdgeProcess, Rumqttd, accepts, eventually, write_embeddings
 
@@ -27,7 +27,7 @@ REFERENCE = Path(__file__).parents[2] / "docs" / "reference.md"
 
 def scrape(port: int) -> dict[str, float]:
     """A sensor's metrics now, by name."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
         text = answer.read().decode()
     return {sample.name: sample.value for family in text_string_to_metric_families(text) for sample in family.samples}
 

@@ -112,7 +112,7 @@ def test_what_the_store_was_given_is_there_after_a_restart(founded: CreatedDeplo
     eventually(lambda: operator.info("persistence")["aof_buffer_length"] == 0, 60, "Redis's file holds them")
     servers.kill()
     servers.start()
-    eventually(lambda: archive.count() == 20, 10, "all events are there again")
+    eventually(lambda: archive.count() == 20, 20, "all events are there again")
     assert archive.alerts.count() == 20
     archive.close()
 

@@ -54,7 +54,7 @@ def test_the_traceback_of_each_kind_of_fault_is_logged_once(caplog: pytest.LogCa
 
     worker = Worker("test", step, cap_s=0.0)
     worker.start()
-    eventually(lambda: worker.restarts >= 6, 10, "it failed six times")
+    eventually(lambda: worker.restarts >= 6, 20, "it failed six times")
     worker.stop()
     faults = [record for record in caplog.records if record.message == "worker failed and goes on"]
     assert [record.exc_info is not None for record in faults[:6]] == [True, True, False, False, False, False]
@@ -109,7 +109,7 @@ def test_a_worker_whose_thread_ended_by_itself_is_not_well() -> None:
     worker = Worker("test", step)
     assert worker.well, "it was not started"
     worker.start()
-    eventually(lambda: not worker.well, 10, "the end is noticed")
+    eventually(lambda: not worker.well, 20, "the end is noticed")
 
 
 def test_a_worker_runs_on_the_thread_of_its_caller_too() -> None:

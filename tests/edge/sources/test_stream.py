@@ -38,7 +38,7 @@ def sound(seconds: float) -> Waveform:
 
 
 def settings_of(url: str, *others: str) -> EdgeSettings:
-    fixed = ["source.kind=stream", f"source.rate_hz={RATE_HZ}", f"stream.url={url}", "stream.silent_s=1"]
+    fixed = ["source.kind=stream", f"source.rate_hz={RATE_HZ}", f"stream.url={url}", "stream.silent_s=20"]
     return load_settings(EdgeSettings, None, [*fixed, *others])
 
 
@@ -89,10 +89,10 @@ def test_a_stream_that_ends_is_reported_and_received_again_and_no_process_is_lef
         running = threading.Thread(target=capture.run, args=(stop,))
         running.start()
         try:
-            eventually(lambda: bool(capture.tally.failure), 10, "the end is reported")
+            eventually(lambda: bool(capture.tally.failure), 20, "the end is reported")
             first, server.silent = capture.tally.captured, True
-            eventually(lambda: capture.tally.captured > first, 10, "it is received again")
-            eventually(lambda: not capture.tally.failure, 5, "no failure is reported any more")
+            eventually(lambda: capture.tally.captured > first, 20, "it is received again")
+            eventually(lambda: not capture.tally.failure, 20, "no failure is reported any more")
             (process,) = children().items()
         finally:
             stop.set()

@@ -63,7 +63,7 @@ def store(of: str, folder: Path) -> Iterator[Store]:
 def alerts(broker: Broker) -> Iterator[MqttSession]:
     link = MqttSession(broker.settings, "alert-listener")
     link.start()
-    assert isinstance(link.signals.get(timeout=10), Connected)
+    assert isinstance(link.signals.get(timeout=20), Connected)
     link.subscribe(ALL_ALERTS)
     yield link
     link.stop()
@@ -160,7 +160,7 @@ def test_alerts_are_published_and_kept(hub: HubProcess, alerts: MqttSession) -> 
     published: list[str] = []
     try:
         while len(published) < len(kept):
-            signal = alerts.signals.get(timeout=10)
+            signal = alerts.signals.get(timeout=20)
             if isinstance(signal, Received):
                 published.append(decode_json(AlertMessage, signal.payload, max_bytes=100_000).event)
                 alerts.acknowledge(signal)
@@ -198,6 +198,6 @@ def test_the_audio_is_kept_beside_the_archive(hub: HubProcess, folder: Path) -> 
 )
 def test_a_mistaken_request_gets_an_error(hub: HubProcess, path: str, status: int) -> None:
 
-    answer = httpx.get(f"http://127.0.0.1:{hub.port}{path}")
+    answer = httpx.get(f"http://127.0.0.1:{hub.port}{path}", timeout=30)
     assert answer.status_code == status
     assert answer.json()["detail"]

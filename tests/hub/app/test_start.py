@@ -1,6 +1,5 @@
 """The hub's first seconds: what it refuses, and how it reports that."""
 
-import subprocess
 import urllib.error
 from pathlib import Path
 
@@ -11,16 +10,11 @@ from tests.server_processes import Broker, HubProcess, Store, Valkey, accepts, e
 pytestmark = pytest.mark.e2e
 
 
-def first_words(hub: HubProcess) -> tuple[int, str]:
-    ran = subprocess.run(hub.command(), capture_output=True, text=True, check=False, timeout=120)
-    return ran.returncode, ran.stderr
-
-
 def test_a_web_address_that_is_taken_ends_the_hub_with_one_clear_line(
     tmp_path: Path, broker: Broker, store: Store
 ) -> None:
     taken = HubProcess(tmp_path, broker.port, store.url, f"web.port={broker.port}")
-    code, words = first_words(taken)
+    code, words = taken.ended()
     assert code == 1
     assert f"web.port {broker.port}" in words
     assert "Traceback" not in words
@@ -30,7 +24,7 @@ def test_a_store_that_evicts_is_refused_at_the_start(tmp_path: Path, broker: Bro
     store = Valkey(tmp_path / "evicting", "--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru")
     store.start()
     try:
-        code, words = first_words(HubProcess(tmp_path, broker.port, store.url))
+        code, words = HubProcess(tmp_path, broker.port, store.url).ended()
     finally:
         store.stop()
     assert code == 2

@@ -19,15 +19,15 @@ JUNK = b"\xff\xfe"
 
 
 def health(hub: HubProcess, path: str = "") -> dict[str, Any]:
-    return dict(httpx.get(f"http://127.0.0.1:{hub.port}/healthz{path}", timeout=15).json())
+    return dict(httpx.get(f"http://127.0.0.1:{hub.port}/healthz{path}", timeout=30).json())
 
 
 def code(hub: HubProcess, path: str) -> int:
-    return httpx.get(f"http://127.0.0.1:{hub.port}/healthz{path}", timeout=15).status_code
+    return httpx.get(f"http://127.0.0.1:{hub.port}/healthz{path}", timeout=30).status_code
 
 
 def restarts(hub: HubProcess) -> dict[str, float]:
-    with urllib.request.urlopen(f"http://127.0.0.1:{hub.port}/metrics", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{hub.port}/metrics", timeout=30) as answer:
         families = text_string_to_metric_families(answer.read().decode())
         return {
             sample.labels["worker"]: sample.value

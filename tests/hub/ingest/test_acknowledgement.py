@@ -24,9 +24,9 @@ def test_a_fault_of_the_disk_or_of_ours_delays_acknowledgements_and_ends_none() 
     for mid in range(5):
         durable.put(received(mid))
     eventually(lambda: reported == [0, 1, 2, 3, 4], 30, "all are acknowledged, in order, once")
+    durable.stop()
     assert (durable.worker.restarts, durable.worker.waits) == (2, 1)
     assert durable.stalled_s == 0.0
-    durable.stop()
 
 
 def test_messages_that_wait_for_the_disk_are_reported_as_stalled_and_what_is_durable_at_the_end_is_acknowledged() -> (
@@ -42,8 +42,8 @@ def test_messages_that_wait_for_the_disk_are_reported_as_stalled_and_what_is_dur
     durable = DurableAcknowledger(Disk(), lambda message: reported.append(message.mid))
     durable.put(received(1))
     durable.start()
-    eventually(lambda: durable.worker.waits > 0, 10, "it is tried")
-    eventually(lambda: durable.stalled_s > 0.3, 10, "nothing is acknowledged")
+    eventually(lambda: durable.worker.waits > 0, 20, "it is tried")
+    eventually(lambda: durable.stalled_s > 0.3, 20, "nothing is acknowledged")
     assert not reported
     away.clear()
     durable.stop()

@@ -282,7 +282,7 @@ def test_the_broker_takes_off_the_time_that_a_state_waited(mosquitto: Mosquitto)
     def fetch() -> bool:
         """Ask for what is retained, as any subscriber receives it."""
         link.subscribe(topic)
-        eventually(lambda: not link.signals.empty(), 10, "something came")
+        eventually(lambda: not link.signals.empty(), 20, "something came")
         signal = link.signals.get()
         if isinstance(signal, Received):
             link.acknowledge(signal)
@@ -293,7 +293,7 @@ def test_the_broker_takes_off_the_time_that_a_state_waited(mosquitto: Mosquitto)
     link = MqttSession(mosquitto.settings, "both")
     link.start()
     try:
-        eventually(lambda: link.connected, 10, "it is connected")
+        eventually(lambda: link.connected, 20, "it is connected")
         link.publish(topic, b"{}", retain=True, expiry_s=STATE_EXPIRY_S)
         eventually(fetch, 60, "the retained state has waited for seconds")
     finally:

@@ -62,7 +62,7 @@ def test_large_messages_wait_at_the_broker_and_all_are_taken(mosquitto: Mosquitt
     link = MqttSession(mosquitto.settings, "sender")
     link.start()
     try:
-        eventually(lambda: link.connected and intake.connected, 10, "both are connected")
+        eventually(lambda: link.connected and intake.connected, 20, "both are connected")
         sent = 0
         while sent < COUNT:
             mid = link.publish(TOPIC, f"{sent:04}".encode() + bytes(SIZE - 4))
@@ -72,7 +72,7 @@ def test_large_messages_wait_at_the_broker_and_all_are_taken(mosquitto: Mosquitt
         eventually(paused, 20, "the hub leaves the broker while there is no room")
         slow.go.set()
         eventually(lambda: paused() and set(slow.done) == set(range(COUNT)), 60, "all is handled")
-        eventually(lambda: value("messages_in_flight_bytes") == 0, 10, "nothing waits")
+        eventually(lambda: value("messages_in_flight_bytes") == 0, 20, "nothing waits")
     finally:
         slow.go.set()
         link.stop()

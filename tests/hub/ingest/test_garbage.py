@@ -1,8 +1,6 @@
 """Garbage on the event topic ends in dead letters with the reason; the hub goes on."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from shared.messages.event import EVENT_CAP_BYTES, encode_event
 from shared.mqtt.session import Acknowledged, Connected, MqttSession
 from shared.mqtt.topics import SensorTopic
 from tests.factories import event
+from tests.forked import finished
 from tests.server_processes import Broker, HubProcess, Store, eventually
 
 pytestmark = pytest.mark.faults
@@ -34,7 +33,7 @@ def hub(tmp_path: Path, broker: Broker, store: Store) -> Iterator[HubProcess]:
 def link(broker: Broker) -> Iterator[MqttSession]:
     opened = MqttSession(broker.settings, "stranger")
     opened.start()
-    assert isinstance(opened.signals.get(timeout=10), Connected)
+    assert isinstance(opened.signals.get(timeout=20), Connected)
     yield opened
     opened.stop()
 
@@ -63,14 +62,9 @@ def kept(payload: bytes) -> bytes:
 
 def dead_letters(broker: Broker, store: Store, *arguments: str) -> str:
     settings = ("--set", f"mqtt.port={broker.port}", "--set", f"redis.url={store.url}")
-    ran = subprocess.run(
-        [sys.executable, "-m", "hub", "dead-letters", *arguments, *settings],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ran.returncode == 0, ran.stderr
-    return ran.stdout
+    code, printed, errors = finished("hub", ["dead-letters", *arguments, *settings])
+    assert code == 0, errors
+    return printed
 
 
 def publish(link: MqttSession, topic: str, payload: bytes) -> None:

@@ -1,6 +1,6 @@
 """A hub that is sent hostile messages in a loop archives everything of healthy sensors and answers every page.
 
-By default for 15 seconds; `EARWITNESS_HOSTILE_S=60` makes it a minute, `EARWITNESS_HOSTILE_SEED` other mutations.
+By default for 4 seconds; `EARWITNESS_HOSTILE_S=60` makes it a minute, `EARWITNESS_HOSTILE_SEED` other mutations.
 """
 
 import json
@@ -26,7 +26,7 @@ from tests.server_processes import HubProcess, Mosquitto, Store, eventually
 
 pytestmark = pytest.mark.faults
 
-LENGTH_S = float(os.environ.get("EARWITNESS_HOSTILE_S", "15"))
+LENGTH_S = float(os.environ.get("EARWITNESS_HOSTILE_S", "4"))
 SEED = int(os.environ.get("EARWITNESS_HOSTILE_SEED", "21"))
 HEALTHY = ("street-1", "street-2")
 DIGITS = int("9" * 400)
@@ -110,7 +110,7 @@ def mutated(rng: np.random.Generator, number: int) -> Sent:
 def link(mosquitto: Mosquitto) -> Iterator[MqttSession]:
     opened = MqttSession(mosquitto.settings, "stranger")
     opened.start()
-    assert isinstance(opened.signals.get(timeout=10), Connected)
+    assert isinstance(opened.signals.get(timeout=20), Connected)
     yield opened
     opened.stop()
 

@@ -64,18 +64,18 @@ def send(broker: Mosquitto, *messages: tuple[str, bytes]) -> None:
     link = MqttSession(broker.settings.without_session(), "sensor")
     link.start()
     try:
-        assert isinstance(link.signals.get(timeout=10), Connected)
+        assert isinstance(link.signals.get(timeout=20), Connected)
         for topic, payload in messages:
             answered: list[int] = []
 
             def taken(topic: str = topic, payload: bytes = payload, answered: list[int] = answered) -> bool:
                 link.publish(topic, payload)
-                signal = link.signals.get(timeout=10)
+                signal = link.signals.get(timeout=20)
                 assert isinstance(signal, Acknowledged)
                 answered.append(signal.reason)
                 return signal.reason == 0
 
-            eventually(taken, 10, "a hub is subscribed")
+            eventually(taken, 20, "a hub is subscribed")
     finally:
         link.stop()
 
@@ -104,7 +104,7 @@ def test_series_are_stored_and_what_is_wrong_becomes_a_dead_letter(
     }
     with running(mosquitto, archive) as metrics:
         send(mosquitto, *(message(one) for one in good), *wrong, message(series("last")))
-        eventually(lambda: bool(levels.series("demo/last", AT_S, AT_S + 60).seconds.all()), 10, "all are handled")
+        eventually(lambda: bool(levels.series("demo/last", AT_S, AT_S + 60).seconds.all()), 20, "all are handled")
     for one in good:
         assert levels.series(one.place, AT_S, AT_S + 60).levels[:, 0].tolist() == [60.0] * 60
     letters = archive.letters.page()
@@ -120,8 +120,8 @@ def test_a_row_that_holds_something_else_stops_no_other_series(mosquitto: Mosqui
     levels = LevelStore(archive.client, archive.rows)
     with running(mosquitto, archive):
         send(mosquitto, message(series("street-1")), message(series("street-2")))
-        eventually(lambda: archive.letters.count() == 1, 10, "the series is set aside")
-        eventually(lambda: bool(levels.series("demo/street-2", AT_S, AT_S + 60).seconds.all()), 10, "it is stored")
+        eventually(lambda: archive.letters.count() == 1, 20, "the series is set aside")
+        eventually(lambda: bool(levels.series("demo/street-2", AT_S, AT_S + 60).seconds.all()), 20, "it is stored")
     assert [letter.kind for letter in archive.letters.page()] == ["bug"]
 
 
@@ -138,7 +138,7 @@ def test_what_comes_while_no_hub_runs_or_in_a_burst_is_stored(mosquitto: Mosquit
 
 
 def test_what_comes_while_the_store_is_away_is_stored_later(mosquitto: Mosquitto, store: Store) -> None:
-    archive = EventStore(store.url, timeout_s=0.3)
+    archive = EventStore(store.url, timeout_s=1.0)
     levels = LevelStore(archive.client, archive.rows)
     with running(mosquitto, archive):
         send(mosquitto, message(series("before")))

@@ -158,10 +158,10 @@ def test_series_wait_for_the_report_of_their_sensor_and_are_stored_corrected(
     other = replace(series(began), sensor="street-2")
     with running(mosquitto, archive) as metrics:
         send(mosquitto, message(series(began + AHEAD)), message(other))
-        eventually(lambda: counted(metrics, "stored") == 60, 10, "a right series is not held up")
+        eventually(lambda: counted(metrics, "stored") == 60, 20, "a right series is not held up")
         assert counted(metrics, "retimed") == 0
         measured(archive, AHEAD + timedelta(seconds=0.3))
-        eventually(lambda: counted(metrics, "retimed") == 60, 10, "the other is stored")
+        eventually(lambda: counted(metrics, "retimed") == 60, 20, "the other is stored")
     assert levels.series(PLACE, AT_S, AT_S + 60).levels[:, 0].tolist() == [60.0 + n / 10 for n in range(60)]
     assert offsets.between(PLACE, AT_S, AT_S + 1) == [AppliedOffset("boot", 7_200, AT_S, AT_S + 60)]
     assert archive.letters.count() == 0

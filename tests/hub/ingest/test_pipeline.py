@@ -70,7 +70,7 @@ def ranks(handled: list[HandledMessage]) -> list[float | None]:
 
 @pytest.fixture
 def single(store: Store) -> Iterator[EventStore]:
-    opened = EventStore(store.url, timeout_s=1.0)
+    opened = EventStore(store.url)
     yield opened
     opened.close()
 
@@ -170,9 +170,9 @@ def test_hubs_that_follow_see_each_others_events_and_removals(archive: EventStor
     try:
         for n, retrieval in zip(range(10), itertools.cycle((one, two))):
             pipeline(archive, retrieval).handle(*message(n))
-        eventually(lambda: len(one) == len(two) == 10, 10, "both hubs know ten events")
+        eventually(lambda: len(one) == len(two) == 10, 20, "both hubs know ten events")
         archive.delete_before(NOON.replace(hour=13))
-        eventually(lambda: len(one) == len(two) == archive.count(), 10, "what was removed is gone from both")
+        eventually(lambda: len(one) == len(two) == archive.count(), 20, "what was removed is gone from both")
     finally:
         for follower in followers:
             follower.stop()
@@ -191,7 +191,7 @@ def test_a_hub_that_missed_changes_compares_everything(archive: EventStore, stor
     follower = IndexFollower(archive, reader, stale)
     follower.start()
     try:
-        eventually(lambda: set(reader.ids()) == {e for page in archive.ids() for e in page}, 10, "all is compared")
+        eventually(lambda: set(reader.ids()) == {e for page in archive.ids() for e in page}, 20, "all is compared")
     finally:
         follower.stop()
     assert len(reader) == archive.count() == 8
@@ -205,7 +205,7 @@ def test_an_event_that_this_hub_cannot_read_is_left_out_and_following_goes_on(ar
     follower.start()
     try:
         archive.add_many([stored(1), replace(stored(2), space="brought-along/1"), stored(3)])
-        eventually(lambda: len(reader) == 2, 10, "those that can be read are found")
+        eventually(lambda: len(reader) == 2, 20, "those that can be read are found")
     finally:
         follower.stop()
     assert set(reader.ids()) == {str(stored(seq).id) for seq in (1, 3)}

@@ -26,7 +26,7 @@ RUBBISH = [
 def link(mosquitto: Mosquitto) -> Iterator[MqttSession]:
     opened = MqttSession(mosquitto.settings, "stranger")
     opened.start()
-    assert isinstance(opened.signals.get(timeout=10), Connected)
+    assert isinstance(opened.signals.get(timeout=20), Connected)
     yield opened
     opened.stop()
 

@@ -20,7 +20,6 @@ from hub.ingest.consumer import MqttConsumer
 from hub.ingest.event_subscription import Subscriber
 from hub.metrics.definitions import HubMetrics
 from hub.monitoring import heartbeat
-from hub.runtime.embedded_servers import free_port
 from hub.settings import HubSettings
 from shared.mqtt.diagnostics import NEEDED
 from shared.mqtt.session import MqttSession
@@ -30,6 +29,7 @@ from shared.settings import load_settings
 from tests.brokers import Behaviour, FaultyBroker
 from tests.fake_receivers import receiving
 from tests.hub.ingest.test_consumer import Recorder
+from tests.ports import free_port
 from tests.server_processes import Broker, EdgeProcess, HubProcess, Store, eventually
 
 pytestmark = pytest.mark.e2e
@@ -78,14 +78,14 @@ def test_check_takes_nothing_from_a_hub_and_leaves_the_broker_well(kind: str, re
     hub, sensor = MqttSession(broker.settings, "hub"), MqttSession(broker.settings, "sensor")
     for link in (hub, sensor):
         link.start()
-        assert isinstance(link.signals.get(timeout=10), Connected)
+        assert isinstance(link.signals.get(timeout=20), Connected)
     hub.subscribe(shared_event_subscription("hubs"))
-    assert isinstance(hub.signals.get(timeout=10), Subscribed)
+    assert isinstance(hub.signals.get(timeout=20), Subscribed)
     for number in range(5):
         ok, text = of_broker(broker.port)
         assert ok, text
         sensor.publish("earwitness/v1/demo/street-1/event", str(number).encode())
-        received = hub.signals.get(timeout=10)
+        received = hub.signals.get(timeout=20)
         assert isinstance(received, Received)
         assert received.payload == str(number).encode()
         hub.acknowledge(received)

@@ -65,7 +65,7 @@ SETTINGS = """
 [store]
 audio_dir = "{clips}"
 [redis]
-timeout_s = 1
+timeout_s = 2
 [search]
 recall_sample_rate = 1
 [alerts]
@@ -115,13 +115,13 @@ class Prometheus(Server):
 
     def ready(self) -> bool:
         try:
-            return bool(httpx.get(f"http://127.0.0.1:{self.port}/-/ready").status_code == 200)
+            return bool(httpx.get(f"http://127.0.0.1:{self.port}/-/ready", timeout=30).status_code == 200)
         except httpx.TransportError:
             return False
 
     def api(self, path: str, **parameters: str) -> list[dict[str, object]]:
         url = f"http://127.0.0.1:{self.port}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
-        answer = httpx.get(url)
+        answer = httpx.get(url, timeout=30)
         assert answer.status_code == 200, f"{parameters}: {answer.text}"
         data = answer.json()["data"]
         return list(data["result"] if isinstance(data, dict) else data)
@@ -181,11 +181,14 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         assert sound.finish()["captured"] == 30
         send(broker, numbers())
         eventually(lambda: hub.metric("earwitness_store_alerts") > 0, 30, "an alert")
-        alert = httpx.get(f"http://127.0.0.1:{hub.port}/api/v1/alerts?limit=1").json()["alerts"][0]["event"]
+        alert = httpx.get(f"http://127.0.0.1:{hub.port}/api/v1/alerts?limit=1", timeout=30).json()["alerts"][0][
+            "event"
+        ]
         stated = httpx.post(
             f"http://127.0.0.1:{hub.port}/api/v1/alerts/{alert}/feedback",
             json={"verdict": "same"},
             headers={"X-Earwitness": "test"},
+            timeout=30,
         )
         assert stated.status_code == 201, stated.text
         yield Running(hub, prometheus, broker, store, webhook, received)
@@ -215,11 +218,11 @@ def send(broker: Broker, events: Sequence[Event]) -> None:
     """Publish events as their sensors do, and wait until the broker has them."""
     link = MqttSession(broker.settings, "sender")
     link.start()
-    assert isinstance(link.signals.get(timeout=10), Connected)
+    assert isinstance(link.signals.get(timeout=20), Connected)
     for one in events:
         link.publish(str(SensorTopic(one.site, one.id.sensor, "event")), encode_event(one))
     for _ in events:
-        assert isinstance(link.signals.get(timeout=10), Acknowledged)
+        assert isinstance(link.signals.get(timeout=20), Acknowledged)
     link.stop()
 
 
@@ -295,7 +298,7 @@ def test_heartbeats_come_back_and_no_one_else_sees_them(running: Running) -> Non
     )
     assert running.hub.metric("earwitness_hub_last_heartbeat_timestamp_seconds") > datetime.now(UTC).timestamp() - 30
     for path, key in (("events", "events"), ("alerts", "alerts"), ("episodes", "episodes")):
-        found = httpx.get(f"{running.url}/api/v1/{path}?limit=200").json()[key]
+        found = httpx.get(f"{running.url}/api/v1/{path}?limit=200", timeout=30).json()[key]
         assert found
         assert "heartbeat" not in json.dumps(found)
     archive = EventStore(running.store.url)
@@ -321,7 +324,7 @@ def test_an_event_that_never_comes_is_reported_until_it_comes_late(running: Runn
 
 def sample(hub: HubProcess, name: str, **labels: str) -> float | None:
     """One series as the hub exports it now."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{hub.port}/metrics", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{hub.port}/metrics", timeout=30) as answer:
         text = answer.read().decode()
     for family in text_string_to_metric_families(text):
         for one in family.samples:
@@ -334,7 +337,7 @@ def test_while_the_store_hangs_that_is_reported_and_no_sensor_stays_at_its_last_
     running.store.freeze()
     try:
         eventually(lambda: running.hub.metric("earwitness_store_up") == 0, 30, "the store is away")
-        eventually(lambda: sample(running.hub, "earwitness_sensor_laeq_decibels") is None, 10, "no level is exported")
+        eventually(lambda: sample(running.hub, "earwitness_sensor_laeq_decibels") is None, 20, "no level is exported")
         assert math.isnan(running.hub.metric("earwitness_store_events"))
     finally:
         running.store.thaw()
@@ -350,9 +353,9 @@ def test_a_word_on_the_heartbeats_topic_that_is_none_does_no_harm(running: Runni
     before = running.hub.metric("earwitness_hub_heartbeat_roundtrip_seconds_count")
     link = MqttSession(running.broker.settings, "stranger")
     link.start()
-    assert isinstance(link.signals.get(timeout=10), Connected)
+    assert isinstance(link.signals.get(timeout=20), Connected)
     link.publish(HEARTBEAT_REPLY_TOPIC, b"?")
-    assert isinstance(link.signals.get(timeout=10), Acknowledged)
+    assert isinstance(link.signals.get(timeout=20), Acknowledged)
     link.stop()
     eventually(
         lambda: running.hub.metric("earwitness_hub_heartbeat_roundtrip_seconds_count") > before, 30, "the heart beats"

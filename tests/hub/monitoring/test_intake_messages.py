@@ -32,9 +32,9 @@ def watcher(broker: Broker) -> Iterator[MqttSession]:
 def listening(broker: Broker) -> MqttSession:
     link = MqttSession(broker.settings, "watcher")
     link.start()
-    assert isinstance(link.signals.get(timeout=5), Connected)
+    assert isinstance(link.signals.get(timeout=20), Connected)
     link.subscribe(ALL_INTAKES)
-    assert isinstance(link.signals.get(timeout=5), Subscribed)
+    assert isinstance(link.signals.get(timeout=20), Subscribed)
     return link
 
 
@@ -48,7 +48,7 @@ def beating(broker: Broker, interval_s: float) -> HeartbeatMonitor:
 def until(watcher: MqttSession, wanted: bytes, *, answering: bool) -> None:
     """Wait until the hub publishes this of its intake, with or without answers to its heartbeats."""
     while True:
-        message = watcher.signals.get(timeout=10)
+        message = watcher.signals.get(timeout=20)
         if not isinstance(message, Received):
             continue
         watcher.acknowledge(message)
@@ -95,7 +95,7 @@ def test_a_hub_takes_no_events_before_a_heartbeat_came_back(mosquitto: Mosquitto
     watcher = listening(mosquitto)
     heart = beating(mosquitto, 600)
     try:
-        first = watcher.signals.get(timeout=10)
+        first = watcher.signals.get(timeout=20)
         assert isinstance(first, Received)
         assert first.payload == INTAKE_CLOSED
         watcher.subscribe(str(BEAT))  # as an intake that comes later; the first heartbeat had no receiver

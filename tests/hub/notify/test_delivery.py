@@ -300,7 +300,7 @@ def test_two_hubs_publish_each_alert_once(bench: Bench) -> None:
 def test_a_store_that_goes_away_between_sending_and_noting_it_causes_no_second_message(
     store: Store,
 ) -> None:
-    archive = EventStore(store.url, timeout_s=0.5)
+    archive = EventStore(store.url, timeout_s=1.0)
     with receiving() as receiver:
         bench = Bench(archive, receiver)
         bench.alerts(0, 3)

@@ -37,7 +37,7 @@ timeout_s = 30
 url = "{receiver.url}/other"
 max_per_day = 1000
 """)
-    process = TellingHub(tmp_path / "hub", broker.port, store.url, "redis.timeout_s=1", config=config)
+    process = TellingHub(tmp_path / "hub", broker.port, store.url, config=config)
     process.start()
     yield process
     process.stop()
@@ -64,16 +64,18 @@ def sent_alert_ids(posts: list[Posted], path: str = "/ops") -> list[str]:
 
 @pytest.mark.usefixtures("hub")
 def test_a_receiver_that_was_down_gets_all_once_and_in_order(archive: EventStore, receiver: Receiver) -> None:
+    outbox, other = Outbox(archive.client, "ops"), Outbox(archive.client, "other")
     raise_alerts(archive, 0, 5)
-    eventually(lambda: sent_alert_ids(receiver.taken) == names(0, 5), 20, "the first are sent")
+    eventually(lambda: sent_alert_ids(receiver.taken, "/other") == names(0, 5), 20, "the first are sent to the other")
+    eventually(lambda: outbox.count() == other.count() == 0, 20, "and noted by both")
+    assert sent_alert_ids(receiver.taken) == names(0, 5)
     receiver.stop()
-    outbox = Outbox(archive.client, "ops")
     raise_alerts(archive, 5, 30)
     eventually(lambda: outbox.trouble() is not None, 20, "the hub notices")
     assert outbox.count() == 25
     with receiving(receiver.port) as again:
         eventually(lambda: outbox.count() == 0, 60, "nothing waits")
-        eventually(lambda: Outbox(archive.client, "other").count() == 0, 60, "nor for the other")
+        eventually(lambda: other.count() == 0, 60, "nor for the other")
     assert sent_alert_ids(again.posted) == sent_alert_ids(again.posted, "/other") == names(5, 30)
     assert outbox.trouble() is None
 

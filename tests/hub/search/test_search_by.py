@@ -34,7 +34,7 @@ def url(tmp_path: Path, broker: Broker, store: Store) -> Iterator[str]:
     hub.start()
     link = MqttSession(broker.settings, "sender")
     link.start()
-    assert isinstance(link.signals.get(timeout=10), Connected)
+    assert isinstance(link.signals.get(timeout=20), Connected)
     for number in range(2 * EACH):
         sent = event(number, sensor=f"street-{number // EACH}", after_s=300.0 * number)
         if number >= EACH:

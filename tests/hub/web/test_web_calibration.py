@@ -98,11 +98,17 @@ def test_exports_hold_the_calibration_and_its_age(api: httpx.Client) -> None:
 def test_pages_state_the_age_and_sensors_that_were_never_calibrated(
     web: Demo, events: dict[str, StoredEvent]
 ) -> None:
-    assert "The sensor was calibrated 12 days before" in httpx.get(f"{web.url}/events/{events['known'].id}").text
-    assert ID in httpx.get(f"{web.url}/events/{events['known'].id}").text
-    assert "The sensor was never calibrated." in httpx.get(f"{web.url}/events/{events['never'].id}").text
-    assert "The sensor was calibrated 12 days before" in httpx.get(f"{web.url}/alerts/{events['known'].id}").text
-    sensors = httpx.get(f"{web.url}/sensors").text
+    assert (
+        "The sensor was calibrated 12 days before"
+        in httpx.get(f"{web.url}/events/{events['known'].id}", timeout=30).text
+    )
+    assert ID in httpx.get(f"{web.url}/events/{events['known'].id}", timeout=30).text
+    assert "The sensor was never calibrated." in httpx.get(f"{web.url}/events/{events['never'].id}", timeout=30).text
+    assert (
+        "The sensor was calibrated 12 days before"
+        in httpx.get(f"{web.url}/alerts/{events['known'].id}", timeout=30).text
+    )
+    sensors = httpx.get(f"{web.url}/sensors", timeout=30).text
     assert "calibrated 12 days ago" in sensors
     assert "never calibrated" in sensors
 
@@ -159,7 +165,7 @@ def test_a_calibration_reaches_event_alert_page_and_exports(web: Demo, api: http
         assert float(one["laeq"]) == pytest.approx(sent[1].levels.laeq)
     assert sent[1].levels.laeq == pytest.approx(measure(saw, 16_000).laeq + 120.0, abs=0.1)
     for kind in ("events", "alerts"):
-        page = httpx.get(f"{web.url}/{kind}/{sent[1].id}").text
+        page = httpx.get(f"{web.url}/{kind}/{sent[1].id}", timeout=30).text
         assert "calibrated 12 days before" in page
         assert entry.id in page
 
@@ -182,12 +188,12 @@ def test_level_details_are_on_the_page_in_the_api_and_in_exports(web: Demo, api:
     assert float(row["l90"]) == pytest.approx(details.l90, abs=0.006)
     assert row["overload"] == "True"
     assert rows(api, "/export/events.csv?place=details/before")["before"]["lceq"] == ""
-    page = httpx.get(f"{web.url}/events/{stored.id}").text
+    page = httpx.get(f"{web.url}/events/{stored.id}", timeout=30).text
     assert "the loudest is 1000 Hz" in page
     assert page.count("<title>") >= len(details.bands)
     assert "A sample reached full scale" in page
     assert f"{shown['lcpeak']:.1f} dBFS".replace("-", "\N{MINUS SIGN}") in page
-    assert "All levels" not in httpx.get(f"{web.url}/events/{before.id}").text
+    assert "All levels" not in httpx.get(f"{web.url}/events/{before.id}", timeout=30).text
 
 
 def measured(wave: Waveform) -> LevelDetails:

@@ -129,11 +129,13 @@ def test_devices_and_values_are_retained_and_outlive_a_restart(
     first = watch()
     eventually(lambda: whole(first), 30, "all is sent")
     hub.stop()
-    eventually(lambda: first.seen["earwitness/v1/hubs/one/online"] == b"offline", 5, "a hub that leaves publishes it")
+    eventually(
+        lambda: first.seen["earwitness/v1/hubs/one/online"] == b"offline", 20, "a hub that leaves publishes it"
+    )
     hub.start()
     eventually(lambda: first.seen["earwitness/v1/hubs/one/online"] == b"online", 20, "it is back")
     late = watch(retained=True)
-    eventually(lambda: whole(late), 10, "all is retained")
+    eventually(lambda: whole(late), 20, "all is retained")
     device = late.json(HIGH)
     DEVICE.validate(device)
     assert device["device"]["configuration_url"] == "https://noise.example/sensors"
@@ -146,7 +148,7 @@ def test_devices_and_values_are_retained_and_outlive_a_restart(
         if key in entity
     }
     named |= {one["topic"] for entity in entities.values() for one in entity.get("availability", [])}
-    eventually(lambda: named <= set(late.seen), 10, "every topic that is named has something retained")
+    eventually(lambda: named <= set(late.seen), 20, "every topic that is named has something retained")
     assert entities["level"]["unit_of_measurement"] == "dBFS"
     level = late.json(entities["level"]["state_topic"])
     assert level["unit"] == "dBFS"
@@ -179,7 +181,7 @@ def test_a_dead_hub_is_offline_and_another_takes_over(
     assert watcher.seen.get(f"earwitness/v1/hubs/{other}/online") is None, "one of two publishes"
     hubs[before].kill()
     eventually(
-        lambda: watcher.seen[f"earwitness/v1/hubs/{before}/online"] in {b"offline", b""}, 5, "the will is published"
+        lambda: watcher.seen[f"earwitness/v1/hubs/{before}/online"] in {b"offline", b""}, 20, "the will is published"
     )
     eventually(lambda: dispatcher() == other, 30, "the other publishes")
     assert watcher.seen[f"earwitness/v1/hubs/{other}/online"] == b"online"
@@ -197,8 +199,8 @@ def test_a_sensor_that_is_gone_and_reporting_turned_off_leave_nothing_behind(
     watcher = watch()
     eventually(lambda: whole(watcher) and len(watcher.devices()) == 2, 30, "both are published")
     redis.Redis.from_url(store.url).srem("ew:sensors", "test/deep")
-    eventually(lambda: watcher.devices() == [HIGH], 10, "the device of a sensor that is gone is removed")
-    eventually(lambda: not watcher.seen.get("earwitness/v1/test/deep/level"), 10, "and its values")
+    eventually(lambda: watcher.devices() == [HIGH], 20, "the device of a sensor that is gone is removed")
+    eventually(lambda: not watcher.seen.get("earwitness/v1/test/deep/level"), 20, "and its values")
     hub.stop()
     start("one", "homeassistant.discovery=false")
     reported = re.compile(r"homeassistant/.*|.*/(level|episode|last-alert|online)")
@@ -208,5 +210,5 @@ def test_a_sensor_that_is_gone_and_reporting_turned_off_leave_nothing_behind(
 def watch_again(watch: Callable[..., Watcher]) -> Watcher:
     """A new subscriber, once it has seen what is retained: the sensors' own states always are."""
     watcher = watch()
-    eventually(lambda: any(topic.endswith("/state") for topic in watcher.seen), 10, "something is retained")
+    eventually(lambda: any(topic.endswith("/state") for topic in watcher.seen), 20, "something is retained")
     return watcher

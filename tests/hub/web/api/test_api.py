@@ -243,16 +243,16 @@ def test_exports_hold_everything_and_nothing_that_calculates(api: httpx.Client, 
 
 def test_every_answer_carries_the_headers_that_keep_others_out(web: Demo) -> None:
     for path in ("/", "/api/v1/sensors", "/nothing", "/static/style.css", "/api/v1/events/nonsense"):
-        headers = httpx.get(web.url + path, headers={"Accept": "text/html"}).headers
+        headers = httpx.get(web.url + path, headers={"Accept": "text/html"}, timeout=30).headers
         assert "frame-ancestors 'none'" in headers["content-security-policy"]
         assert headers["x-content-type-options"] == "nosniff"
 
 
 def test_errors_are_pages_for_people_and_json_for_programs(web: Demo) -> None:
-    page = httpx.get(f"{web.url}/alerts/s.a.b.1", headers={"Accept": "text/html"})
+    page = httpx.get(f"{web.url}/alerts/s.a.b.1", headers={"Accept": "text/html"}, timeout=30)
     assert page.status_code == 404
     assert "<h1>Not found</h1>" in page.text
-    assert httpx.get(f"{web.url}/api/v1/alerts/s.a.b.1").json() == {"detail": "no alert s.a.b.1"}
+    assert httpx.get(f"{web.url}/api/v1/alerts/s.a.b.1", timeout=30).json() == {"detail": "no alert s.a.b.1"}
 
 
 @pytest.mark.parametrize("at", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00"])
@@ -325,7 +325,7 @@ def test_many_listen_at_once(api: httpx.Client, web: Demo) -> None:
 
 
 def test_health_lists_what_is_there(web: Demo) -> None:
-    answer = httpx.get(f"{web.url}/healthz")
+    answer = httpx.get(f"{web.url}/healthz", timeout=30)
     assert answer.status_code == 200
     assert answer.json()["ok"] is True
     assert "retention" in answer.json()
@@ -365,7 +365,8 @@ def test_wrong_clocks_and_replays_are_marked_by_api_export_and_pages(api: httpx.
     (sensor,) = [one for one in got(api, "/sensors")["sensors"] if one["sensor"] == "fast"]
     assert sensor["clock_skew_s"] == pytest.approx(7_200, abs=1)
     pages = {
-        path: httpx.get(f"{web.url}{path}").text for path in ("/sensors", f"/events/{fast.id}", f"/events/{old.id}")
+        path: httpx.get(f"{web.url}{path}", timeout=30).text
+        for path in ("/sensors", f"/events/{fast.id}", f"/events/{old.id}")
     }
     assert "clock 2.0 h ahead" in pages["/sensors"]
     assert "The sensor's clock was wrong" in pages[f"/events/{fast.id}"]

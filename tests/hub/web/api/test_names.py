@@ -29,7 +29,7 @@ def api(web: Demo) -> Iterator[httpx.Client]:
 @pytest.fixture(scope="module")
 def example(web: Demo) -> dict[str, Any]:
     """The event with sound with the highest presence."""
-    events = httpx.get(f"{web.url}/api/v1/events", params={"limit": 500}).json()["events"]
+    events = httpx.get(f"{web.url}/api/v1/events", params={"limit": 500}, timeout=30).json()["events"]
     return dict(max((e for e in events if e["audio"]), key=lambda e: max(e["presence"].values())))
 
 
@@ -127,10 +127,10 @@ def test_only_the_hubs_own_page_and_programs_that_declare_themselves_may_change_
 ) -> None:
     elsewhere = {"Origin": "https://elsewhere.example"}
     new = {"name": "x", "events": [example["id"]]}
-    assert httpx.post(f"{web.url}/api/v1/names", headers=elsewhere, json=new).status_code == 403
-    assert httpx.post(f"{web.url}/names", headers=elsewhere, data={"name": "x"}).status_code == 403
-    assert httpx.delete(f"{web.url}/api/v1/names/00000000").status_code == 403
-    assert httpx.get(f"{web.url}/api/v1/names").json() == {"names": []}
+    assert httpx.post(f"{web.url}/api/v1/names", headers=elsewhere, json=new, timeout=30).status_code == 403
+    assert httpx.post(f"{web.url}/names", headers=elsewhere, data={"name": "x"}, timeout=30).status_code == 403
+    assert httpx.delete(f"{web.url}/api/v1/names/00000000", timeout=30).status_code == 403
+    assert httpx.get(f"{web.url}/api/v1/names", timeout=30).json() == {"names": []}
 
 
 def test_a_source_is_named_by_its_exemplars_and_kept(api: httpx.Client, web: Demo) -> None:
@@ -143,7 +143,7 @@ def test_a_source_is_named_by_its_exemplars_and_kept(api: httpx.Client, web: Dem
     assert (made["source"], made["site"], made["mode"]) == (source["id"], source["site"], "muted")
     assert {example["event"] for example in made["examples"]} >= set(exemplars[:1])
     assert 1 <= len(made["examples"]) <= 5
-    assert "Bakery fan" in httpx.get(f"{web.url}/sources/{source['id']}").text
+    assert "Bakery fan" in httpx.get(f"{web.url}/sources/{source['id']}", timeout=30).text
     kept = web.archive.client.sismember
     assert kept("ew:sources:kept", source["id"])
     api.delete(f"/names/{made['id']}")

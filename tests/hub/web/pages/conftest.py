@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from hub.store.levels import LevelStore
 from shared.level_series import LevelSeries
@@ -14,6 +14,8 @@ from tests.programs import program
 from tests.running_hub import Demo, demo
 
 EVENTS = 5_200
+
+expect.set_options(timeout=20_000)  # milliseconds; a page may take more than the usual five seconds on a busy machine
 
 
 @pytest.fixture(scope="session")

@@ -99,7 +99,7 @@ def test_what_is_published_appears_without_loading_the_page_again(page: Page, ci
     page.evaluate("window.stayed = true")
     known = city.archive.fetch([got(city, "events?limit=1&category=dog")["events"][0]["id"]])[0]
     name = publish_event(city, "schanze/roof", splice_clips(known.features[None], 1, np.random.default_rng(9))[0], 1)
-    expect(page.locator(f"#events a[href='/events/{name}']")).to_be_visible(timeout=15_000)
+    expect(page.locator(f"#events a[href='/events/{name}']")).to_be_visible(timeout=30_000)
     assert page.evaluate("window.stayed") is True
 
 
@@ -111,7 +111,7 @@ def test_the_list_of_events_is_live_on_its_first_page_alone(page: Page, city: De
     name = publish_event(
         city, "schanze/roof", splice_clips(known.features[None], 1, np.random.default_rng(19))[0], 19
     )
-    expect(page.locator(f"#listed a[href='/events/{name}']")).to_be_visible(timeout=15_000)
+    expect(page.locator(f"#listed a[href='/events/{name}']")).to_be_visible(timeout=30_000)
     assert page.evaluate("window.stayed") is True
     page.goto("/events")
     page.get_by_role("link", name="Earlier events").click()

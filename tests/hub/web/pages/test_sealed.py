@@ -54,15 +54,15 @@ class Broker:
     def __init__(self, demo: Demo) -> None:
         self._session = MqttSession(demo.broker.settings, "watcher")
         self._session.start()
-        assert isinstance(self._session.signals.get(timeout=10), Connected)
+        assert isinstance(self._session.signals.get(timeout=20), Connected)
         self._session.subscribe("#", qos=0)
-        assert isinstance(self._session.signals.get(timeout=10), Subscribed)
+        assert isinstance(self._session.signals.get(timeout=20), Subscribed)
         self.messages: list[tuple[str, bytes]] = []
 
     def receive(self, topic: str) -> bytes:
         """Receive messages until one on a topic; its payload."""
         while not self.messages or self.messages[-1][0] != topic:
-            match self._session.signals.get(timeout=10):
+            match self._session.signals.get(timeout=20):
                 case Received(topic=found, payload=payload):
                     self.messages.append((found, payload))
         return self.messages[-1][1]
@@ -135,7 +135,7 @@ def evidence(
 
 
 def _is_archived(web: Demo, event_id: str) -> bool:
-    return httpx.get(f"{web.url}/api/v1/events/{event_id}").status_code == 200
+    return httpx.get(f"{web.url}/api/v1/events/{event_id}", timeout=30).status_code == 200
 
 
 def _dump(web: Demo) -> list[bytes]:
@@ -213,18 +213,18 @@ def test_the_api_gives_the_ciphertext_and_names_the_keys(web: Demo, evidence: di
     url = f"{web.url}/api/v1/events/{sealed.event}"
     sent = decode_event(sealed.payload).sound
     assert isinstance(sent, SealedSound)
-    given = httpx.get(f"{url}/sealed-audio")
+    given = httpx.get(f"{url}/sealed-audio", timeout=30)
     assert (given.content, given.headers["content-type"]) == (sent.data, "application/vnd.age")
     assert f'filename="{sealed.event}.age"' in given.headers["content-disposition"]
-    refused = httpx.get(f"{url}/audio")
+    refused = httpx.get(f"{url}/audio", timeout=30)
     assert (refused.status_code, f"sealed to {KEYS.public} and" in refused.json()["detail"]) == (404, True)
-    assert httpx.get(f"{url}/spectrogram.png").headers["content-type"] == "image/png"
-    view = httpx.get(url).json()
+    assert httpx.get(f"{url}/spectrogram.png", timeout=30).headers["content-type"] == "image/png"
+    view = httpx.get(url, timeout=30).json()
     assert (view["audio"], view["sealed_to"]) == (False, [KEYS.public, LOCKED.public])
-    table = httpx.get(f"{web.url}/api/v1/export/events.csv?place=sealing/sealed").text
+    table = httpx.get(f"{web.url}/api/v1/export/events.csv?place=sealing/sealed", timeout=30).text
     row = next(csv.DictReader(io.StringIO(table, newline="")))
     assert (row["audio"], row["sealed_to"]) == ("False", f"{KEYS.public}; {LOCKED.public}")
-    not_sealed = httpx.get(f"{web.url}/api/v1/events/{clear.event}/sealed-audio")
+    not_sealed = httpx.get(f"{web.url}/api/v1/events/{clear.event}/sealed-audio", timeout=30)
     assert (not_sealed.status_code, "is not sealed" in not_sealed.json()["detail"]) == (404, True)
 
 
@@ -253,7 +253,9 @@ def test_the_page_draws_the_opened_sound_as_the_hub_draws_sound_in_clear(
     canvas = page.get_by_role("img", name="Spectrogram: clip of sealing/sealed")
     expect(canvas).to_be_visible()
     by_browser = pixels(base64.b64decode(canvas.evaluate("c => c.toDataURL()").partition(",")[2]))
-    by_hub = pixels(httpx.get(f"{web.url}/api/v1/events/{evidence['clear'].event}/spectrogram.png").content)
+    by_hub = pixels(
+        httpx.get(f"{web.url}/api/v1/events/{evidence['clear'].event}/spectrogram.png", timeout=30).content
+    )
     assert by_browser.shape == by_hub.shape == (192, 800, 3)
     assert np.abs(by_browser - by_hub).mean() < 6
     for mirrored in (by_browser[::-1], by_browser[:, ::-1]):
