@@ -57,17 +57,23 @@ class Products:
         self._cosine = None if cosine is None else _Factor(cosine, len(sketch.parts) - 1, towers, cosine.slope)
         self._kind = None if cosine and by is By.SOURCE else _Factor(sketch.kind, 0, towers, sketch.kind.level)
         self._floor = 0.0 if cosine is None else cosine.slope * cosine.floor
+        self._made: list[Tensor] = []
         self.apart = by is By.BOTH and cosine is not None and cosine.keeps_places
 
     def __call__(self, chunk: Segment, count: int) -> list[Tensor]:
-        """Return the products of the first `count` rows of a chunk: floating [count, q], or two of them."""
+        """Return the products of the first `count` rows of a chunk: floating [count, q], or two of them.
+
+        They hold until the next call: new memory for each chunk would take longer than its products.
+        """
         rows = -(-count // _ROWS) * _ROWS
         at_once = max(_ROWS, _RESULTS // next_power_of_two(self._count) // _ROWS * _ROWS)
-        shape = (rows, next_power_of_two(self._count))
-        made = [torch.empty(shape) for _ in range(1 + self.apart)]
+        if not self._made or len(self._made[0]) < rows:
+            shape = (rows, next_power_of_two(self._count))
+            self._made = [torch.empty(shape) for _ in range(1 + self.apart)]
         for start in range(0, rows, at_once):
-            self._fill([one[start : start + at_once] for one in made], chunk, start, min(start + at_once, rows))
-        return [one[:count, : self._count] for one in made]
+            end = min(start + at_once, rows)
+            self._fill([one[start:end] for one in self._made], chunk, start, end)
+        return [one[:count, : self._count] for one in self._made]
 
     def _fill(self, made: list[Tensor], chunk: Segment, start: int, end: int) -> None:
         if self._kind is None or self._cosine is None or self.apart:
