@@ -161,7 +161,7 @@ class RedisSearchBackend:
         )
 
     def _best(self, query: Query, answers: Sequence[list[Any]]) -> list[Match]:
-        """Return the best of what the server found, in one to three answers, by their exact ranks."""
+        """Return the best of what the server found, in one or two answers, by their exact ranks."""
         known: dict[str, tuple[str, str, int, bytes]] = {}
         for key, values in (pair for answer in answers for pair in zip(answer[1::2], answer[2::2], strict=True)):
             event = key.decode()[len(self._prefix) :]

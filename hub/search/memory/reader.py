@@ -29,7 +29,7 @@ _GATHERED: Final = 4_000_000
 _Row = tuple[int, int, int, float, float, float, float, bool, Probabilities]
 """Chunk, row in it, time of capture, level, rank, rank by kind, cosine, whether it stands out, presence matrix."""
 
-_CLOSEST: Final = 2 * NEAREST
+_CLOSEST: Final = 64
 """Events closest by source, by their sketches, that are scored where one that stands out keeps a place."""
 
 _TOGETHER: Final = 64
@@ -77,7 +77,7 @@ class IndexReader:
             some = queries[start : start + _TOGETHER]
             products = Products(scorer.sketch, np.stack([query.towers for query in some]), one_by(queries))
             parts = [one.part(start, start + len(some)) for one in excluded]
-            counts = (count, _CLOSEST)[: 1 + products.with_cosines]
+            counts = (count, _CLOSEST)[: 1 + products.apart]
             found = top_candidates(products, self.chunks, parts, len(some), counts)
             rows += [np.sort(np.concatenate(own)) for own in zip(*found, strict=True)]
         return self.matches(scorer, queries, rows)
@@ -161,12 +161,19 @@ class IndexReader:
         products = Products(scorer.sketch, query.towers[None], query.by)
         scores = []
         for (chunk, count), excluded in zip(self.chunks, self._excluded([query]), strict=True):
-            products_of_chunk = products(chunk, count)[0]
-            excluded.apply(products_of_chunk)
-            scores.append(products_of_chunk[:, 0].float().numpy())
+            made = products(chunk, count)
+            for one in made:
+                excluded.apply(one)
+            scores.append(np.stack([one[:, 0].float().numpy() for one in made], axis=1))
         joined = np.concatenate(scores)
-        places = len(joined) - np.searchsorted(np.sort(joined), joined[best], side="right")
-        return np.sort(places)[:DEPTH], exact.tolist()
+        ordered = np.sort(joined, axis=0)
+        places = [
+            len(joined) - np.searchsorted(ordered[:, kind], joined[best, kind], side="right")
+            for kind in range(joined.shape[1])
+        ]
+        if products.apart:  # what is among the closest by source is scored in any case
+            places[0][places[1] < _CLOSEST] = 0
+        return np.sort(places[0])[:DEPTH], exact.tolist()
 
     def _near(
         self, scorer: Scorer, queries: Sequence[Query], k: int, margin: float, between: Callable[[], None]

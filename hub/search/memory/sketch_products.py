@@ -39,7 +39,8 @@ def kept(sketch: Sketch | None, towers: Towers) -> list[Tensor]:
 class Products:
     """The ranks of some queries and events as sketches imitate them, off by a constant of each query.
 
-    By both, where an event that stands out by source keeps a place, also the cosines, as a multiple.
+    By both, where an event that stands out by source keeps a place, those by kind and those by source: the best are
+    among the closest by one or the other, since only what is close by source ranks higher than by kind.
 
     Args:
         sketch: of queries and events.
@@ -47,7 +48,7 @@ class Products:
         by: what events are ranked by.
 
     Attributes:
-        with_cosines: whether a call returns cosines too.
+        apart: whether a call returns products by kind and by source.
     """
 
     def __init__(self, sketch: Sketch, towers: Towers, by: By) -> None:
@@ -56,25 +57,29 @@ class Products:
         self._cosine = None if cosine is None else _Factor(cosine, len(sketch.parts) - 1, towers, cosine.slope)
         self._kind = None if cosine and by is By.SOURCE else _Factor(sketch.kind, 0, towers, sketch.kind.level)
         self._floor = 0.0 if cosine is None else cosine.slope * cosine.floor
-        self.with_cosines = by is By.BOTH and cosine is not None and cosine.keeps_places
+        self._made: list[Tensor] = []
+        self.apart = by is By.BOTH and cosine is not None and cosine.keeps_places
 
     def __call__(self, chunk: Segment, count: int) -> list[Tensor]:
-        """Return the products of the first `count` rows of a chunk: floating [count, q], or two of them."""
+        """Return the products of the first `count` rows of a chunk: floating [count, q], or two of them.
+
+        They hold until the next call: new memory for each chunk would take longer than its products.
+        """
         rows = -(-count // _ROWS) * _ROWS
         at_once = max(_ROWS, _RESULTS // next_power_of_two(self._count) // _ROWS * _ROWS)
-        made = torch.empty(1 + self.with_cosines, rows, next_power_of_two(self._count))
+        if not self._made or len(self._made[0]) < rows:
+            shape = (rows, next_power_of_two(self._count))
+            self._made = [torch.empty(shape) for _ in range(1 + self.apart)]
         for start in range(0, rows, at_once):
-            self._fill(made[:, start : start + at_once], chunk, start, min(start + at_once, rows))
-        return [one[:count, : self._count] for one in made]
+            end = min(start + at_once, rows)
+            self._fill([one[start:end] for one in self._made], chunk, start, end)
+        return [one[:count, : self._count] for one in self._made]
 
-    def _fill(self, made: Tensor, chunk: Segment, start: int, end: int) -> None:
-        if self._kind is None or self._cosine is None:
-            (only,) = (factor for factor in (self._kind, self._cosine) if factor is not None)
-            made[0].copy_(only(chunk, start, end))
-        elif self.with_cosines:
-            cosines = self._cosine(chunk, start, end, self._floor, rectified=False)
-            made[1].copy_(cosines)
-            torch.add(cosines.clamp_(min=0.0), self._kind(chunk, start, end), out=made[0])
+    def _fill(self, made: list[Tensor], chunk: Segment, start: int, end: int) -> None:
+        if self._kind is None or self._cosine is None or self.apart:
+            factors = (factor for factor in (self._kind, self._cosine) if factor is not None)
+            for own, factor in zip(made, factors, strict=True):
+                own.copy_(factor(chunk, start, end))
         else:
             torch.add(self._cosine(chunk, start, end, self._floor), self._kind(chunk, start, end), out=made[0])
 
@@ -93,22 +98,15 @@ class _Factor:
         else:
             self._queries = queries.to(_dtype(part))
 
-    def __call__(
-        self, chunk: Segment, start: int, end: int, floor: float | None = None, *, rectified: bool = True
-    ) -> Tensor:
-        """Return the products of some rows: floating [end - start, at least q].
-
-        With a floor, it is subtracted, and what is then below 0 is 0 if `rectified`.
-        """
+    def __call__(self, chunk: Segment, start: int, end: int, floor: float | None = None) -> Tensor:
+        """Return the products of some rows: floating [end - start, at least q]; with a floor, the excess above it."""
         rows = chunk.sketches[self._number][start:end]
         if self._bytes:
             bias = None if floor is None else -(self._zero + floor)
-            return product(rows, self._packed, bias=bias, rectified=rectified and floor is not None)
+            return product(rows, self._packed, bias=bias, rectified=floor is not None)
         one = len(self._queries) == 1
         made = rows.mv(self._queries[0])[:, None] if one else torch.mm(rows, self._queries.t())
-        if floor is not None:
-            made.sub_(floor)
-        return made.clamp_(min=0.0) if rectified and floor is not None else made
+        return made if floor is None else made.sub_(floor).clamp_(min=0.0)
 
 
 def _dtype(part: Part) -> torch.dtype:

@@ -16,9 +16,6 @@ from hub.search.memory.segment import Rows, Segment
 
 _GROUP: Final = 16
 """Rows whose best stands for them all."""
-_FEW: Final = 64
-_LARGE_GROUP: Final = 256
-"""The same, if at most `_FEW` rows are wanted."""
 
 _Found = tuple[npt.NDArray[np.int64], Rows, npt.NDArray[np.float32]]
 """Queries, rows and products, of as many pairs as there are."""
@@ -64,28 +61,35 @@ class _Top:
     def __init__(self, asked: int, count: int) -> None:
         self._asked = asked
         self._count = count
-        self._group = _GROUP if count > _FEW else _LARGE_GROUP
         self._least = np.full(asked, np.finfo(np.float32).min, dtype=np.float32)
         self._best = np.empty((asked, 0), dtype=np.float32)
         self._found: list[_Found] = []
 
     def offer(self, scores: Tensor, first: int) -> None:
         """Take in the products of the next chunk, floating [n, q], whose first row has the number `first`."""
-        groups = len(scores) // self._group  # a group is every `groups`-th row
-        parts = scores[: groups * self._group].view(self._group, groups, self._asked)
+        groups = len(scores) // _GROUP  # a group is every `groups`-th row
+        parts = scores[: groups * _GROUP].view(_GROUP, groups, self._asked)
         maxima = parts.amax(dim=0).t().float().contiguous().numpy()
-        best = np.concatenate([self._best, maxima], axis=1)
-        if best.shape[1] >= self._count:  # the best rows of `count` groups are `count` rows
-            best = np.partition(best, -self._count, axis=1)[:, -self._count :]
-            self._least = np.maximum(self._least, best[:, 0])
-        self._best = best
-        queries, high = _where(maxima >= self._least[:, None])
-        values = _taken(parts.reshape(self._group, groups * self._asked), high * self._asked + queries)
-        part, pair = _where(values >= self._least[queries])
-        self._found.append((queries[pair], first + part * groups + high[pair], values[part, pair]))
-        values = scores[groups * self._group :].float().numpy()
-        rows, queries = np.nonzero(values >= self._least)
-        self._found.append((queries, first + groups * self._group + rows, values[rows, queries]))
+        some = np.flatnonzero((maxima >= self._least[:, None]).any(axis=0))
+        if len(some):
+            maxima = maxima[:, some]
+            self._raise_least(maxima)
+            queries, which = _where(maxima >= self._least[:, None])
+            high = some[which]
+            values = _taken(parts.reshape(_GROUP, groups * self._asked), high * self._asked + queries)
+            part, pair = _where(values >= self._least[queries])
+            self._found.append((queries[pair], first + part * groups + high[pair], values[part, pair]))
+        if len(scores) > groups * _GROUP:
+            values = scores[groups * _GROUP :].float().numpy()
+            rows, queries = np.nonzero(values >= self._least)
+            self._found.append((queries, first + groups * _GROUP + rows, values[rows, queries]))
+
+    def _raise_least(self, maxima: npt.NDArray[np.float32]) -> None:
+        """Raise the least that a row must reach, from the best of further groups, float32 [q, groups]."""
+        self._best = np.concatenate([self._best, maxima], axis=1)
+        if self._best.shape[1] >= self._count:  # the best rows of `count` groups are `count` rows
+            self._best = np.partition(self._best, -self._count, axis=1)[:, -self._count :]
+            self._least = np.maximum(self._least, self._best[:, 0])
 
     def rows(self) -> list[Rows]:
         """Return the best `count` rows of each query."""

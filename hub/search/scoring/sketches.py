@@ -75,14 +75,14 @@ class Sketch:
 
         By both, what a cosine is worth is the larger of 0 and a straight line. So is the rank the larger of two inner
         products, and the best events are among the closest to one or the other sketch. Where an event that stands out
-        by source keeps a place, a third finds it.
+        by source keeps a place, the second asks for the closest by source alone: only they rank higher than by kind.
 
         Args:
             towers: float [n, steps, width].
             by: what events are ranked by.
 
         Returns:
-            One to three sketches of each query: float32 [n, self.width] each.
+            One sketch of each query, or two: float32 [n, self.width] each.
         """
         kind = self.kind.of_queries(towers)
         if self.cosine is None:
@@ -96,9 +96,8 @@ class Sketch:
                 parts = [(np.zeros_like(kind), cosine)]
             case By.BOTH:
                 level = np.float32(self.kind.level)
-                parts = [(kind, none), (level * kind, np.float32(self.cosine.slope) * cosine)]
-                if self.cosine.keeps_places:
-                    parts.append((np.zeros_like(kind), cosine))
+                together = (level * kind, np.float32(self.cosine.slope) * cosine)
+                parts = [(kind, none), (np.zeros_like(kind), cosine) if self.cosine.keeps_places else together]
         return [np.concatenate(part, axis=1) for part in parts]
 
     def of_events(self, towers: Towers) -> Sketches:

@@ -23,7 +23,8 @@ def cosines(ahead: float, count: int = COUNT) -> npt.NDArray[np.float32]:
 
 def order(ahead: float, margins: Margins | None = MARGINS, count: int = COUNT) -> list[int]:
     closest = Closest.of(cosines(ahead, count)[None], np.arange(count)[None], margins)
-    return np.argsort(-closest.raised(RANKS[None, :count])[0], kind="stable").tolist()
+    rows: list[int] = np.argsort(-closest.raised(RANKS[None, :count])[0], kind="stable").tolist()
+    return rows
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def test_a_checkpoint_carries_hidden_units_and_margins_and_one_without_either_ha
     assert network.correction is not None
     straight = nn.functional.normalize(network.projection(network.pooled(clips) - network.centre), dim=1)
     assert torch.equal(network(clips), network.rounded(straight))  # before training
-    network.correction[-1].weight.normal_()
+    network.get_parameter("correction.3.weight").normal_()
     made = replace(identity(), network=network, margins=Margins(0.3, 0.2))
     save(tmp_path / "one.safetensors", replace(checkpoint(), identity=made))
     found = load(tmp_path / "one.safetensors").identity
