@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from hub.settings.limits import LimitsSettings
 from hub.settings.monitoring import MonitoringSettings
 from hub.settings.notify import NotifySettings
 from hub.settings.web import WebSettings
@@ -268,6 +269,7 @@ class HubSettings(BaseSettings):
     alerts: AlertsSettings = AlertsSettings()
     sources: SourcesSettings = SourcesSettings()
     sites: SitesSettings = SitesSettings()
+    limits: LimitsSettings = LimitsSettings()
     notify: NotifySettings = NotifySettings()
     homeassistant: HomeAssistantSettings = HomeAssistantSettings()
     web: WebSettings = WebSettings()

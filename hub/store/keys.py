@@ -21,6 +21,11 @@ ASKED: Final = f"{PREFIX}:asked"  # string: written to learn whether the server 
 LEVEL_HOURS: Final = f"{PREFIX}:levels:hours"  # sorted set: `<place>:<hour>` with levels of seconds, by begin in s
 LEVEL_DAYS: Final = f"{PREFIX}:levels:statistic-days"  # sorted set: `<place>:<day>` with statistics, by begin in s
 BAND_HOURS: Final = f"{PREFIX}:bands:hours"  # sorted set: `<place>:<hour>` with bands of seconds, by begin in s
+EXCEEDANCES: Final = f"{PREFIX}:exceedances"  # sorted set: time index of exceedances of limits, by begin
+EXCEEDANCE_ROWS: Final = f"{EXCEEDANCES}:rows"  # hash: id to JSON of an exceedance
+LIMIT_RULES: Final = f"{PREFIX}:limits:rules"  # hash: rule to the digest of what its results were judged by
+LIMIT_DAYS_DUE: Final = f"{PREFIX}:limits:days"  # sorted set: `<place>:<day>` to judge, by when in s
+LIMIT_YEARS_DUE: Final = f"{PREFIX}:limits:years"  # sorted set: `<place>:<year>` to judge, likewise
 EPISODES: Final = f"{PREFIX}:episodes"  # sorted set: time index of all episodes, by opening
 SITES: Final = f"{PREFIX}:sites"  # set: all sites
 SOURCES: Final = f"{PREFIX}:sources"  # sorted set: all sources, by the time they were last detected
@@ -279,3 +284,8 @@ def session(digest: str) -> str:
 def verdict_history(alert: str) -> str:
     """Return the key of a sorted set: JSON of every verdict on an alert and its matches, by time."""
     return f"{VERDICTS}:history:{alert}"
+
+
+def limit_counts(place: str, rule: str, year: int | str) -> str:
+    """Return the key of a string: three bytes for each hour of a year, numbers of periods (`LimitJudge`)."""
+    return f"{PREFIX}:limits:counts:{place}:{rule}:{year}"

@@ -250,6 +250,15 @@ class LevelStatistics:
             pipe.execute()
 
 
+def day_codes(raw: bytes | None) -> Codes:
+    """Return the statistics of the hours, then of the minutes of a day, from its string; uint16 [1464, 7].
+
+    Raises:
+        ValueError: the string has half a code.
+    """
+    return unpacked(raw and raw[:_DAY_BYTES], _HOURS + _HOURS * MINUTES, COLUMNS)
+
+
 def _queue(pipe: Any, place: str, hour: int, block: Codes) -> None:  # noqa: ANN401 - the client is untyped
     """Queue the commands that write the statistics of an hour."""
     day, (at_hour, at_minutes) = hour // _HOURS, _offsets(hour)
@@ -258,6 +267,7 @@ def _queue(pipe: Any, place: str, hour: int, block: Codes) -> None:  # noqa: ANN
     pipe.setrange(row, at_hour, packed(block[:1]))
     pipe.setrange(row, at_minutes, packed(block[1:]))
     pipe.zadd(keys.LEVEL_DAYS, {f"{place}:{day}": day * DAY_S})
+    pipe.zadd(keys.LIMIT_DAYS_DUE, {f"{place}:{day}": day * DAY_S})  # `hub.store.limit_judge`
 
 
 def _offsets(hour: int) -> tuple[int, int]:
