@@ -21,6 +21,7 @@ from hub.app.factory import (
     build_stores,
     build_threshold_tuner,
 )
+from hub.app.limits import build_limit_rules
 from hub.commands.command_service import CommandService
 from hub.metrics.definitions import HubMetrics
 from hub.search.retrieval import Retrieval
@@ -56,6 +57,7 @@ def app(settings: HubSettings | None = None) -> FastAPI:
             names=stores.names,
             name_matcher=NameMatcher(stores.names, retrieval),
             commands=CommandService(stores.events, settings.mqtt, settings.hub.name),
+            limits=build_limit_rules(settings),
         )
     )
 

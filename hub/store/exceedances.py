@@ -124,6 +124,21 @@ class ExceedanceStore:
             found[rule, place] = JudgedCounts(*total.tolist())
         return found
 
+    @raises_unavailable
+    def hours(self, rule: str, place: str, since_s: int, until_s: int) -> npt.NDArray[np.uint8]:
+        """Return the numbers of periods that begin in each hour of an interval, uint8 [hours, 3].
+
+        The columns are the periods that were judged, that exceeded the limit, and that are in dBFS.
+
+        Raises:
+            UnavailableError: the store does not answer.
+        """
+        found = []
+        for year, first, end in _parts(since_s, until_s):
+            raw = self._redis.getrange(keys.limit_counts(place, rule, year), first, end - 1)
+            found.append(np.frombuffer(raw.ljust(end - first, b"\0"), dtype=np.uint8))
+        return np.concatenate(found or [np.zeros(0, dtype=np.uint8)]).reshape(-1, COUNT_BYTES)
+
     def _cursors(self, wanted: ExceedanceFilter, after: Cursor | None) -> Iterator[Cursor]:
         """Yield the place of each exceedance in the list, newest first."""
         newest: int | str = "+inf" if wanted.until_ms is None else wanted.until_ms

@@ -3,8 +3,8 @@
 1. The writer of a day's statistics marks `<place>:<day>` as due, in the same transaction. `judge` judges all periods
    of a due day, writes the results by their ids, and removes the mark. So a late series corrects or withdraws an
    exceedance, and a repeat changes nothing.
-2. A transaction watches the statistics and the rules that it read. If another hub changed them, it writes nothing, and
-   the day stays due.
+2. A transaction watches the statistics and the rules that it read. If another hub changed them, it writes nothing,
+   and the day stays due.
 3. The mark of a day with a period that has not ended stays, for the time of that end.
 4. `adopt` removes the results of rules that changed or are gone, and marks all days. A hub whose rules differ from
    the adopted ones judges nothing.
@@ -44,7 +44,7 @@ from hub.store.rows import Rows
 log = logging.getLogger(__name__)
 
 COUNT_BYTES: Final = 3
-_AT_ONCE: Final = 200
+AT_ONCE: Final = 200
 """Days that one call judges; then its worker may stop."""
 _AGAIN_S: Final = 3_600
 """After this time, in seconds, a day with a damaged key is judged again."""
@@ -113,7 +113,7 @@ class LimitJudge:
             self._redis.delete(keys.LIMIT_DAYS_DUE, keys.LIMIT_YEARS_DUE)
             return due, new
         for key, judge in ((keys.LIMIT_DAYS_DUE, self._judge_day), (keys.LIMIT_YEARS_DUE, self._judge_year)):
-            for member in self._redis.zrevrangebyscore(key, now_s, "-inf", start=0, num=_AT_ONCE):
+            for member in self._redis.zrevrangebyscore(key, now_s, "-inf", start=0, num=AT_ONCE):
                 due += 1
                 place, _, number = member.decode().rpartition(":")
                 try:
