@@ -50,7 +50,7 @@ def check(
 def list_(config: ConfigOption = None, override: SetOption = None, json_: JsonOption = False) -> None:
     """List the limits that the hub judges by, and the shipped examples, which are no legal advice.
 
-    Example: earwitness-hub limits list --set limits.examples=nyc-24-218
+    Example: earwitness-hub limits list --set 'limits.examples=["nyc-24-218"]'
     """
     active = build_limit_rules(load_hub_settings(config, override))
     examples = {name: read_limit_file(path) for name, path in example_files().items()}
@@ -61,9 +61,8 @@ def list_(config: ConfigOption = None, override: SetOption = None, json_: JsonOp
     console = plain_console()
     table = Table("rule", "exceeded by", "places", "source")
     for rule in active:
-        table.add_row(
-            rule.name, describe_rule(rule), printable(", ".join(rule.places) or "all"), printable(rule.source)
-        )
+        places = ", ".join(rule.places) or "all"
+        table.add_row(rule.name, describe_rule(rule), places, printable(rule.source))
     console.print(table if active else "the hub judges by no limit: set limits.folder or limits.examples")
     table = Table("example", "rule", "exceeded by")
     for name, rules in examples.items():

@@ -133,11 +133,18 @@ class ExceedanceStore:
         Raises:
             UnavailableError: the store does not answer.
         """
-        found = []
-        for year, first, end in _parts(since_s, until_s):
-            raw = self._redis.getrange(keys.limit_counts(place, rule, year), first, end - 1)
-            found.append(np.frombuffer(raw.ljust(end - first, b"\0"), dtype=np.uint8))
-        return np.concatenate(found or [np.zeros(0, dtype=np.uint8)]).reshape(-1, COUNT_BYTES)
+        parts = list(_parts(since_s, until_s))
+        pipe = self._redis.pipeline(transaction=False)
+        for year, first, end in parts:
+            pipe.getrange(keys.limit_counts(place, rule, year), first, end - 1)
+        found = [np.zeros((0, COUNT_BYTES), dtype=np.uint8)]
+        for (year, first, end), answer in zip(parts, pipe.execute(raise_on_error=False), strict=True):
+            counts = np.zeros(((end - first) // COUNT_BYTES, COUNT_BYTES), dtype=np.uint8)
+            stored = self._rows.read("limit counts", f"{place}:{rule}:{year}", _counts, answer)
+            if stored is not None:
+                counts[: len(stored)] = stored
+            found.append(counts)
+        return np.concatenate(found)
 
     def _cursors(self, wanted: ExceedanceFilter, after: Cursor | None) -> Iterator[Cursor]:
         """Yield the place of each exceedance in the list, newest first."""
@@ -174,5 +181,9 @@ def _parts(since_s: int, until_s: int) -> Iterator[tuple[int, int, int]]:
         since_s = end_s
 
 
+def _counts(raw: bytes) -> npt.NDArray[np.uint8]:
+    return np.frombuffer(raw, dtype=np.uint8).reshape(-1, COUNT_BYTES)
+
+
 def _summed(raw: bytes) -> npt.NDArray[np.int64]:
-    return np.frombuffer(raw, dtype=np.uint8).reshape(-1, COUNT_BYTES).sum(axis=0, dtype=np.int64)
+    return np.asarray(_counts(raw).sum(axis=0, dtype=np.int64))

@@ -74,8 +74,8 @@ class LimitRuleView(BaseModel):
 class JudgedView(BaseModel):
     """How many periods of a rule at a sensor ended in the interval, and how many were judged.
 
-    `exceeded` of the `judged` ones are above the limit. `not_judged` ones lack levels for more than 25 % of their time,
-    or the ambient level; `uncalibrated` counts those of them with levels in dBFS.
+    `exceeded` of the `judged` ones are above the limit. `not_judged` ones lack levels for more than 25 % of their
+    time, or the ambient level; `uncalibrated` counts those of them with levels in dBFS.
     """
 
     rule: str
