@@ -15,13 +15,13 @@ from hub.alerting.name_matching import NameMatcher
 from hub.app.factory import (
     build_alert_rule,
     build_feedback,
+    build_limit_rules,
     build_recurrence,
     build_sensor_map,
     build_source_histories,
     build_stores,
     build_threshold_tuner,
 )
-from hub.app.limits import build_limit_rules
 from hub.commands.command_service import CommandService
 from hub.metrics.definitions import HubMetrics
 from hub.search.retrieval import Retrieval

@@ -20,6 +20,7 @@ from hub.app.factory import (
     build_alert_rule,
     build_extractor,
     build_feedback,
+    build_limit_rules,
     build_recurrence,
     build_retrieval,
     build_sensor_map,
@@ -29,7 +30,7 @@ from hub.app.factory import (
 )
 from hub.app.health import HubHealth
 from hub.app.levels import LevelService
-from hub.app.limits import LimitService, build_limit_rules
+from hub.app.limits import LimitService
 from hub.app.maintenance import Maintenance
 from hub.app.monitor_factory import build_monitor
 from hub.app.recall import monitor_recall

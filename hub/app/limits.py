@@ -11,19 +11,8 @@ from hub.monitoring.clocks import ClockProbe
 from hub.settings import HubSettings
 from hub.store.events import EventStore
 from hub.store.level_statistics import DAY_S
-from hub.store.limit_files import read_limit_rules
 from hub.store.limit_judge import AT_ONCE, LimitJudge
 from shared.worker import Worker
-
-
-def build_limit_rules(settings: HubSettings) -> list[LimitRule]:
-    """Return the rules of these settings, sorted by name.
-
-    Raises:
-        InvalidError: a rule file, a folder or the name of an example is wrong.
-        UnavailableError: a file cannot be read.
-    """
-    return read_limit_rules(settings.limits.folder, settings.limits.examples)
 
 
 class LimitService:

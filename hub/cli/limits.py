@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from hub.app.limits import build_limit_rules
+from hub.app.factory import build_limit_rules
 from hub.cli.options import ConfigOption, JsonOption, SetOption, handles_errors, load_hub_settings
 from hub.domain.limit_summary import describe_rule
 from hub.domain.limits import LimitRule

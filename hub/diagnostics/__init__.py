@@ -11,8 +11,7 @@ from typing import Final
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from hub.app.factory import build_event_store, build_extractor, build_retrieval
-from hub.app.limits import build_limit_rules
+from hub.app.factory import build_event_store, build_extractor, build_limit_rules, build_retrieval
 from hub.diagnostics.broker import check_broker
 from hub.diagnostics.result import CheckResult, Tried
 from hub.domain.clocks import wording

@@ -21,14 +21,14 @@ _OF: Final[Mapping[Period, str]] = {
     "minute": "of a minute",
     "hour": "of an hour",
     "window": "of these hours",
-    "day": "of a day",
     "year": "of a year",
 }
 
 
 def describe_rule(rule: LimitRule) -> str:
     """Return when a level exceeds a rule: "LAeq of an hour above 55 dB, 22:00 to 07:00, Sat, Sun"."""
-    words = [f"{QUANTITY_NAMES[rule.quantity]} {_OF[rule.period]} {describe_limit(rule)}"]
+    of = "" if rule.period == "day" else f" {_OF[rule.period]}"
+    words = [f"{QUANTITY_NAMES[rule.quantity]}{of} {describe_limit(rule)}"]
     if hours := describe_hours(rule):
         words.append(hours)
     words += [WEEKDAYS[day].capitalize() for day in rule.days]

@@ -46,12 +46,13 @@ def routes(shell: PageRenderer) -> APIRouter:
             rule or None, site or None, place if sensor else None, 1_000 * since_s, 1_000 * until_s - 1
         )
         found, following = parts.exceedances.page(wanted, limit=_ROWS, after=decode_cursor(after))
+        rows = judged_rows(parts, rules, places, since_s // HOUR_S * HOUR_S, until_s // HOUR_S * HOUR_S)
         return shell.page(
             request,
             "limits.html",
             exceedances=found,
             next=encode_cursor(following),
-            judged=judged_rows(parts, rules, places, since_s // HOUR_S * HOUR_S, until_s // HOUR_S * HOUR_S),
+            judged=[one for one in rows if one.periods],
             rules=parts.limits,
             titles={one.name: one.title for one in parts.limits},
             minutes={one.name for one in parts.limits if one.period == "minute"},

@@ -92,3 +92,4 @@ def test_rules_are_described_in_words() -> None:
     rule = limit_rule(limit_db=None, above_ambient_db=7.0, inclusive=True, hours=NIGHT, days=(5, 6))
     assert describe_rule(rule) == "LAeq of an hour at least 7 dB over ambient (L90), 22:00 to 07:00, Sat, Sun"
     assert describe_rule(limit_rule(tolerance_db=1.5)) == "LAeq of an hour above 55 dB + 1.5 dB"
+    assert describe_rule(limit_rule(quantity="lnight", period="day")) == "Lnight above 55 dB"

@@ -157,7 +157,7 @@ def test_a_hub_with_other_rules_than_the_adopted_ones_judges_nothing(archive: Ev
     assert listed(archive) == []
 
 
-def test_old_exceedances_and_those_of_other_places_are_told_apart(archive: EventStore) -> None:
+def test_exceedances_are_filtered_paged_and_expired(archive: EventStore) -> None:
     for number, sensor in enumerate(("street-1", "street-2", "street-2")):
         add(archive, 60.0, NOON + number * HOUR, sensor=sensor)
     hub = judge(archive, HOURLY, limit_rule(name="yard", places=("demo/street-2",), limit_db=59.0))

@@ -15,7 +15,7 @@ import pytest
 from pydantic import SecretStr
 from starlette.testclient import TestClient
 
-from hub.app.limits import build_limit_rules
+from hub.app.factory import build_limit_rules
 from hub.runtime.embedded_servers import Servers
 from hub.settings import HubSettings, RedisSettings, SitesSettings
 from hub.settings.limits import LimitsSettings
@@ -23,6 +23,7 @@ from hub.store.events import EventStore
 from hub.store.level_statistics import LevelStatistics
 from hub.store.levels import LevelStore
 from hub.store.limit_judge import LimitJudge
+from shared.events import LevelUnit
 from shared.level_series import LevelSeries
 
 pytestmark = pytest.mark.redis
@@ -70,7 +71,7 @@ def client(embedded: Servers, tmp_path_factory: pytest.TempPathFactory) -> Itera
             level = 500 + 100 * (7 <= at.hour < 23) + 100 * (place == LOUD)
             tenths = np.tile(np.array([level, level + 100, level], dtype=np.int16), (3_600, 1))
             site, _, name = place.partition("/")
-            unit = "dBFS" if place == UNCALIBRATED else "dB"
+            unit: LevelUnit = "dBFS" if place == UNCALIBRATED else "dB"
             series.append(LevelSeries(site, name, "b", at, tenths, unit))
     levels.add_many(series, BEGIN)
     end_s = int(BEGIN.timestamp()) + 10 * 86_400
@@ -198,7 +199,7 @@ def test_charts_draw_limits_as_lines_and_exceedances_as_bars(client: TestClient)
     day = page(client, f"/levels/{LOUD}?day=2026-06-01")
     lines = re.findall(r'<polyline class="limit" points="([^"]*)"', day)
     assert [line.split()[0].split(",")[0] for line in lines] == ["720", "420"], "minutes from 12:00, hours from 7:00"
-    bars = dict(re.findall(r'aria-label="\d times? above ([^"]*)">(.*?)</svg>', day))
+    bars = dict(re.findall(r'aria-label="\d times? above the limit ([^"]*)">(.*?)</svg>', day))
     assert 'x="29.167%" width="50.000%"' in bars["Working hours"]
     assert 'x="95.833%" width="4.167%"' in bars["Night &amp; quiet"], "the night that begins on this date"
     assert 'x="0.000%" width="29.167%"' in bars["Night &amp; quiet"], "the one that ends on it"
@@ -213,7 +214,7 @@ def test_charts_draw_limits_as_lines_and_exceedances_as_bars(client: TestClient)
     assert "over-limit" not in page(client, f"/levels/{QUIET}?day=2026-06-01")
 
 
-def test_a_hub_without_rules_says_how_to_set_some(embedded: Servers) -> None:
+def test_the_page_of_a_hub_without_rules_states_how_to_set_some(embedded: Servers) -> None:
     settings = HubSettings(redis=RedisSettings(url=SecretStr(embedded.redis_url)))
     app = runpy.run_path(str(DOCS / "make_openapi.py"))["app"](settings)
     assert "Set <code>limits.folder</code>" in page(TestClient(app, base_url="http://127.0.0.1"), "/limits")
