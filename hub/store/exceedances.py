@@ -7,12 +7,13 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+import redis
 from pydantic import TypeAdapter
 
 from hub.domain.exceedances import Exceedance
 from hub.domain.level_rows import HOUR_S
 from hub.store import keys
-from hub.store.client import raises_unavailable
+from hub.store.client import is_damage, raises_unavailable
 from hub.store.event_queries import Cursor
 from hub.store.limit_judge import COUNT_BYTES, count_offset
 from hub.store.rows import Rows
@@ -85,13 +86,19 @@ class ExceedanceStore:
         """
         chosen: list[str] = []
         last = None
-        for number, cursor in enumerate(self._cursors(wanted, after)):
-            if len(chosen) == limit or number == LOOKED_AT:
-                return self._read(chosen), last
-            last = cursor
-            if self._rows.read("exceedance", cursor.id, wanted.matches, cursor.id):
-                chosen.append(cursor.id)
-        return self._read(chosen), None
+        try:
+            for number, cursor in enumerate(self._cursors(wanted, after)):
+                if len(chosen) == limit or number == LOOKED_AT:
+                    return self._read(chosen), last
+                last = cursor
+                if self._rows.read("exceedance", cursor.id, wanted.matches, cursor.id):
+                    chosen.append(cursor.id)
+            return self._read(chosen), None
+        except redis.ResponseError as error:
+            if not is_damage(error):
+                raise
+            self._rows.leave_out("exceedance", keys.EXCEEDANCES, error)
+            return [], None
 
     @raises_unavailable
     def counts(

@@ -5,7 +5,8 @@
    exceedance, and a repeat changes nothing.
 2. A transaction watches the statistics and the rules that it read. If another hub changed them, it writes nothing,
    and the day stays due.
-3. The mark of a day with a period that has not ended stays, for the time of that end.
+3. The mark of a day with a period that has not ended stays, for five minutes after its end: by then its last series
+   has come, and is part of the statistics.
 4. `adopt` removes the results of rules that changed or are gone, and marks all days. A hub whose rules differ from
    the adopted ones judges nothing.
 5. Counts are three bytes for each hour of a year: the numbers of periods that were judged, that exceeded the limit,
@@ -46,6 +47,7 @@ log = logging.getLogger(__name__)
 COUNT_BYTES: Final = 3
 AT_ONCE: Final = 200
 """Days that one call judges; then its worker may stop."""
+_SETTLED_S: Final = 300
 _AGAIN_S: Final = 3_600
 """After this time, in seconds, a day with a damaged key is judged again."""
 _REMOVED_AT_ONCE: Final = 1_000
@@ -83,7 +85,12 @@ class LimitJudge:
         if changed:
             self._remove(changed)
         if self._digests:
-            self._redis.zunionstore(keys.LIMIT_DAYS_DUE, [keys.LEVEL_DAYS])
+            try:
+                self._redis.zunionstore(keys.LIMIT_DAYS_DUE, [keys.LEVEL_DAYS])
+            except redis.ResponseError as error:
+                if not is_damage(error):
+                    raise
+                self._rows.leave_out("level index", keys.LEVEL_DAYS, error)
         with self._redis.pipeline(transaction=True) as pipe:
             pipe.delete(keys.LIMIT_RULES)
             if self._digests:
@@ -168,13 +175,13 @@ class LimitJudge:
                     years |= {at.year, date.fromordinal(at.toordinal() - 1).year}
                 else:
                     for on, _, end_s in days_of(rule, day, self._zone):
-                        if end_s > now_s:
-                            ends.append(end_s)
+                        if end_s + _SETTLED_S > now_s:
+                            ends.append(end_s + _SETTLED_S)
                         else:
                             own.append(judge_day(rule, place, on, blocks, near[0], self._zone))
             pipe.multi()
             for year in years:
-                pipe.zadd(keys.LIMIT_YEARS_DUE, {f"{place}:{year}": year_bounds(year, self._zone)[1]})
+                pipe.zadd(keys.LIMIT_YEARS_DUE, {f"{place}:{year}": year_bounds(year, self._zone)[1] + _SETTLED_S})
             if ends:
                 pipe.zadd(keys.LIMIT_DAYS_DUE, {f"{place}:{day}": min(ends)})
             else:

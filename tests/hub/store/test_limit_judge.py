@@ -111,10 +111,10 @@ def test_a_night_is_judged_once_it_has_ended_although_its_last_hours_are_missing
         add(archive, 60.0, NOON + (11 + hour) * HOUR)
     hub = judge(archive, rule)
     end_s = NOON_S + 19 * 3_600
-    hub.judge(end_s - 1)
+    hub.judge(end_s + 299)
     assert listed(archive) == []
-    assert hub.judge(end_s - 1)[0] == 0
-    hub.judge(end_s)
+    assert hub.judge(end_s + 299)[0] == 0
+    hub.judge(end_s + 300)
     (one,) = listed(archive)
     assert (one.start_s, one.end_s, one.level, one.valid) == (NOON_S + 11 * 3_600, end_s, 60.0, 0.875)
 
@@ -127,12 +127,12 @@ def test_a_year_is_judged_once_it_has_ended(archive: EventStore) -> None:
     whole = packed(np.concatenate([np.tile(hour[:1], (24, 1)), np.tile(hour[1:], (24, 1))]))
     archive.client.mset({keys.level_statistics(PLACE, day + number): whole for number in range(1, 300)})
     hub = judge(archive, limit_rule(name="year", quantity="lday", period="year"))
-    hub.judge(end_s - 1)
+    hub.judge(end_s + 299)
     assert listed(archive) == []
-    assert hub.judge(end_s) == (1, {"year": 1})
+    assert hub.judge(end_s + 300) == (1, {"year": 1})
     (one,) = listed(archive)
     assert (one.start_s, one.end_s, one.level, one.valid) == (day * DAY_S + 7 * 3_600, end_s, 60.0, 0.819)
-    assert hub.judge(end_s) == (0, {})
+    assert hub.judge(end_s + 300) == (0, {})
 
 
 def test_a_changed_rule_judges_kept_levels_again_and_a_removed_one_has_no_results(archive: EventStore) -> None:
@@ -203,6 +203,10 @@ def test_damaged_rows_and_keys_stop_nothing(archive: EventStore) -> None:
     store = ExceedanceStore(archive.client, archive.rows)
     assert store.hours("hourly", PLACE, NOON_S, NOON_S + 3_600).tolist() == [[0, 0, 0]]
     assert hub.judge(NOON_S + DAY_S)[0] == 0, "the damaged day waits"
+    archive.client.delete(keys.EXCEEDANCES, keys.LEVEL_DAYS)
+    archive.client.mset({keys.EXCEEDANCES: "x", keys.LEVEL_DAYS: "x"})
+    assert listed(archive) == []
+    judge(archive, limit_rule(name="new"))
 
 
 def test_counts_are_read_across_years(archive: EventStore) -> None:
