@@ -81,7 +81,10 @@ class LimitJudge:
         known = self._redis.hgetall(keys.LIMIT_RULES)
         if known == self._digests:
             return
-        changed = {name.decode() for name, digest in known.items() if self._digests.get(name) != digest}
+        differing = {name for name in {*known, *self._digests} if known.get(name) != self._digests.get(name)}
+        # From here on no hub judges, also after a crash, until the new digests are complete.
+        self._redis.hset(keys.LIMIT_RULES, mapping=dict.fromkeys(differing, b""))
+        changed = {name.decode() for name in differing & known.keys()}
         if changed:
             self._remove(changed)
         if self._digests:
@@ -122,18 +125,20 @@ class LimitJudge:
         for key, judge in ((keys.LIMIT_DAYS_DUE, self._judge_day), (keys.LIMIT_YEARS_DUE, self._judge_year)):
             for member in self._redis.zrevrangebyscore(key, now_s, "-inf", start=0, num=AT_ONCE):
                 due += 1
-                place, _, number = member.decode().rpartition(":")
+                named = self._rows.read("limits", repr(member), _named, member)
                 try:
-                    found = judge(place, int(number), now_s)
+                    found = None if named is None else judge(*named, now_s)
                 except redis.WatchError:
                     continue
                 except redis.ResponseError as error:
                     if not is_damage(error):
                         raise
-                    self._rows.leave_out("limits", member.decode(), error)
+                    self._rows.leave_out("limits", repr(member), error)
+                    found = None
+                if found is None:
                     self._redis.zadd(key, {member: now_s + _AGAIN_S})
-                    continue
-                new.update(one.rule for one in found if one.end_s > now_s - 2 * DAY_S)
+                else:
+                    new.update(one.rule for one in found if one.end_s > now_s - 2 * DAY_S)
         return due, new
 
     @raises_unavailable
@@ -228,6 +233,12 @@ class LimitJudge:
                 pipe.zrem(keys.EXCEEDANCES, *ids)
                 pipe.hdel(keys.EXCEEDANCE_ROWS, *ids)
                 pipe.execute()
+
+
+def _named(member: bytes) -> tuple[str, int]:
+    """Return the place and the number of the day or year in a mark."""
+    place, _, number = member.decode().rpartition(":")
+    return place, int(number)
 
 
 def _written(pipe: Any, place: str, results: Mapping[str, Sequence[Judgement]]) -> list[Exceedance]:  # noqa: ANN401

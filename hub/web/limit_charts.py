@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import timedelta
 from typing import Final
 
 import numpy as np
@@ -93,11 +93,8 @@ def _bars(parts: WebContext, rule: LimitRule, place: str, span: Span) -> list[Ba
     exceeded = parts.exceedances.hours(rule.name, place, first_s, end_s)[:, 1] > 0
     if of_hours:
         return [Bar(first_s + HOUR_S * first, first_s + HOUR_S * end) for first, end in runs(exceeded)]
-    bars = []
-    for hour in np.flatnonzero(exceeded).tolist():
-        # A period may begin within its hour, where the time zone differs from UTC by half an hour.
-        on = datetime.fromtimestamp(first_s + HOUR_S * hour + HOUR_S - 1, span.zone).date()
-        bars.append(
-            Bar(*(year_bounds(on.year, span.zone) if rule.period == "year" else day_bounds(rule, on, span.zone)))
-        )
-    return bars
+    if rule.period == "year":
+        return [Bar(*year_bounds(span.day.year, span.zone))] if exceeded.any() else []
+    hours = set((first_s // HOUR_S + np.flatnonzero(exceeded)).tolist())
+    dates = (span.day + timedelta(days=number) for number in range(-1, (span.end - span.day).days))
+    return [Bar(*bounds) for on in dates if (bounds := day_bounds(rule, on, span.zone))[0] // HOUR_S in hours]

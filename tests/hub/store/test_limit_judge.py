@@ -48,9 +48,13 @@ def add(
 
 
 def judge(archive: EventStore, *rules: LimitRule) -> LimitJudge:
-    found = LimitJudge(archive.client, archive.rows, rules, UTC_ZONE)
+    found = judge_without_adoption(archive, *rules)
     found.adopt()
     return found
+
+
+def judge_without_adoption(archive: EventStore, *rules: LimitRule) -> LimitJudge:
+    return LimitJudge(archive.client, archive.rows, rules, UTC_ZONE)
 
 
 def listed(archive: EventStore, **wanted: Any) -> list[Exceedance]:
@@ -139,7 +143,10 @@ def test_a_changed_rule_judges_kept_levels_again_and_a_removed_one_has_no_result
     add(archive, 60.0)
     judge(archive, HOURLY, limit_rule(name="other", limit_db=50.0)).judge(NOON_S + DAY_S)
     assert {one.rule for one in listed(archive)} == {"hourly", "other"}
-    hub = judge(archive, limit_rule(name="hourly", limit_db=65.0))
+    changed = limit_rule(name="hourly", limit_db=65.0)
+    archive.client.hset(keys.LIMIT_RULES, "hourly", "")  # as a hub that was killed while it adopted that rule
+    assert judge_without_adoption(archive, changed).judge(NOON_S + DAY_S) == (0, {})
+    hub = judge(archive, changed)
     assert (listed(archive), counted(archive, "other").judged) == ([], 0)
     hub.judge(NOON_S + DAY_S)
     assert (listed(archive), counted(archive).judged) == ([], 1)
@@ -192,6 +199,7 @@ def test_damaged_rows_and_keys_stop_nothing(archive: EventStore) -> None:
     archive.client.delete(keys.level_statistics("demo/street-2", NOON_S // DAY_S))
     archive.client.lpush(keys.level_statistics("demo/street-2", NOON_S // DAY_S), "x")
     hub = judge(archive, HOURLY)
+    archive.client.zadd(keys.LIMIT_DAYS_DUE, {b"\xff:1": NOON_S, "demo/street-1:x": NOON_S})
     hub.judge(NOON_S + DAY_S)
     first, second, third = (f"hourly.demo.street-1.{NOON_S + number * 3_600}" for number in range(3))
     archive.client.hset(keys.EXCEEDANCE_ROWS, mapping={first: "{}", second: '{"v": 1, "level": "loud"}'})
