@@ -15,7 +15,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, date, datetime
 from typing import Any, Final
@@ -86,14 +86,11 @@ class LimitJudge:
         self._redis.hset(keys.LIMIT_RULES, mapping=dict.fromkeys(differing, b""))
         changed = {name.decode() for name in differing & known.keys()}
         if changed:
-            self._remove(changed)
+            self._unless_damaged(keys.EXCEEDANCES, lambda: self._remove(changed))
         if self._digests:
-            try:
-                self._redis.zunionstore(keys.LIMIT_DAYS_DUE, [keys.LEVEL_DAYS])
-            except redis.ResponseError as error:
-                if not is_damage(error):
-                    raise
-                self._rows.leave_out("level index", keys.LEVEL_DAYS, error)
+            self._unless_damaged(
+                keys.LEVEL_DAYS, lambda: self._redis.zunionstore(keys.LIMIT_DAYS_DUE, [keys.LEVEL_DAYS])
+            )
         with self._redis.pipeline(transaction=True) as pipe:
             pipe.delete(keys.LIMIT_RULES)
             if self._digests:
@@ -219,13 +216,23 @@ class LimitJudge:
         codes = self._rows.read("level statistics", f"{place}:{day}", day_codes, raw)
         return day_codes(None) if codes is None else codes
 
+    def _unless_damaged(self, key: str, work: Callable[[], object]) -> None:
+        """Do some work; log and count a damaged key, which stays until a person removes it."""
+        try:
+            work()
+        except redis.ResponseError as error:
+            if not is_damage(error):
+                raise
+            self._rows.leave_out("limits", key, error)
+
     def _remove(self, rules: set[str]) -> None:
         """Remove the results of rules."""
-        found = [one for one, _ in self._redis.zscan_iter(keys.EXCEEDANCES, count=_REMOVED_AT_ONCE)]
-        self._remove_ids([one for one in found if one.decode().partition(".")[0] in rules])
         for rule in rules:
             for key in self._redis.scan_iter(match=keys.limit_counts("*", rule, "*"), count=_REMOVED_AT_ONCE):
                 self._redis.unlink(key)
+        names = {rule.encode() for rule in rules}
+        found = [one for one, _ in self._redis.zscan_iter(keys.EXCEEDANCES, count=_REMOVED_AT_ONCE)]
+        self._remove_ids([one for one in found if one.partition(b".")[0] in names])
 
     def _remove_ids(self, ids: Sequence[bytes]) -> None:
         if ids:
