@@ -212,9 +212,3 @@ def test_charts_draw_limits_as_lines_and_exceedances_as_bars(client: TestClient)
     assert hour.count('<polyline class="limit"') == 2
     assert 'class="limit"' not in page(client, f"/levels/{UNCALIBRATED}?day=2026-06-01")
     assert "over-limit" not in page(client, f"/levels/{QUIET}?day=2026-06-01")
-
-
-def test_the_page_of_a_hub_without_rules_states_how_to_set_some(embedded: Servers) -> None:
-    settings = HubSettings(redis=RedisSettings(url=SecretStr(embedded.redis_url)))
-    app = runpy.run_path(str(DOCS / "make_openapi.py"))["app"](settings)
-    assert "Set <code>limits.folder</code>" in page(TestClient(app, base_url="http://127.0.0.1"), "/limits")
