@@ -15,6 +15,7 @@ from hub.alerting.name_matching import NameMatcher
 from hub.app.factory import (
     build_alert_rule,
     build_feedback,
+    build_limit_rules,
     build_recurrence,
     build_sensor_map,
     build_source_histories,
@@ -56,6 +57,7 @@ def app(settings: HubSettings | None = None) -> FastAPI:
             names=stores.names,
             name_matcher=NameMatcher(stores.names, retrieval),
             commands=CommandService(stores.events, settings.mqtt, settings.hub.name),
+            limits=build_limit_rules(settings),
         )
     )
 

@@ -1,11 +1,13 @@
 """Values for tests, and hypothesis strategies that make them."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from hub.domain.limits import LimitRule
 from hub.domain.records import StoredEmbeddings, StoredEvent
 from shared.events import Calibration, Embedding, Event, EventId, Flac, Levels
 from shared.feature_space import VGGISH
@@ -85,3 +87,16 @@ def alert(event: str = "demo.street-1.boot.0") -> AlertMessage:
         presence={"dog": 0.9},
         matches=[match],
     )
+
+
+def limit_rule(**changes: Any) -> LimitRule:
+    """A limit of 55 dB of LAeq of each hour, with changes."""
+    fields: dict[str, Any] = {
+        "name": "limit",
+        "title": "A limit",
+        "source": "A law",
+        "quantity": "laeq",
+        "period": "hour",
+        "limit_db": 55.0,
+    }
+    return LimitRule(**(fields | changes))

@@ -8,6 +8,7 @@ PAGES: Final = (
     "/",
     "/alerts",
     "/events",
+    "/limits",
     "/map",
     "/names",
     "/patterns",
@@ -27,10 +28,13 @@ DATA: Final = (
     "/api/v1/feedback",
     "/api/v1/names",
     "/api/v1/sources",
+    "/api/v1/exceedances",
+    "/api/v1/limits",
     "/api/v1/sensors",
     "/api/v1/sites/demo/thresholds",
     "/api/v1/export/events.csv",
     "/api/v1/export/alerts.jsonl",
+    "/api/v1/export/exceedances.csv",
     "/api/v1/export/feedback.csv",
 )
 

@@ -14,12 +14,14 @@ from hub.alerting.recurrence import RecurrenceService
 from hub.alerting.source_recurrence import SourceHistories
 from hub.alerting.threshold_tuner import ThresholdTuner, TuningRule
 from hub.domain.alert_rule import AlertRule
+from hub.domain.limits import LimitRule
 from hub.domain.sensor_map import SensorMap
 from hub.search.backend import Backend
 from hub.settings import AlertsSettings, HubSettings, SitesSettings
 from hub.store.audio_files import AudioFileStore
 from hub.store.dead_letters import Limits
 from hub.store.events import EventStore
+from hub.store.limit_files import read_limit_rules
 from hub.store.sensor_signals import SilenceThresholds
 from hub.store.source_verdicts import SourceVerdicts
 from hub.store.stores import Stores
@@ -40,6 +42,16 @@ def build_stores(settings: HubSettings) -> Stores:
     """Return the stores of these settings, without connecting to Redis."""
     folder = settings.store.audio_dir
     return Stores.of(build_event_store(settings), AudioFileStore(folder) if folder else None)
+
+
+def build_limit_rules(settings: HubSettings) -> list[LimitRule]:
+    """Return the rules of these settings, sorted by name.
+
+    Raises:
+        InvalidError: a rule file, a folder or the name of an example is wrong.
+        UnavailableError: a file cannot be read.
+    """
+    return read_limit_rules(settings.limits.folder, settings.limits.examples)
 
 
 def build_event_store(settings: HubSettings) -> EventStore:

@@ -20,6 +20,7 @@ from hub.app.factory import (
     build_alert_rule,
     build_extractor,
     build_feedback,
+    build_limit_rules,
     build_recurrence,
     build_retrieval,
     build_sensor_map,
@@ -29,6 +30,7 @@ from hub.app.factory import (
 )
 from hub.app.health import HubHealth
 from hub.app.levels import LevelService
+from hub.app.limits import LimitService
 from hub.app.maintenance import Maintenance
 from hub.app.monitor_factory import build_monitor
 from hub.app.recall import monitor_recall
@@ -105,6 +107,8 @@ class Hub:
         )
         self._commands = CommandService(self._archive, settings.mqtt, settings.hub.name)
         self._levels = LevelService(settings, self._archive, self._metrics, self._clock)
+        self._rules = build_limit_rules(settings)
+        self._limits = LimitService(settings, self._rules, self._archive, self._metrics, self._clock)
         self._workers = [
             *self._maintenance.workers,
             *self._intake.workers,
@@ -113,6 +117,7 @@ class Hub:
             self._announcer.worker,
             self._commands.worker,
             *self._levels.workers,
+            self._limits.worker,
             self._recall.worker,
             self._filer.worker,
         ]
@@ -180,6 +185,7 @@ class Hub:
         self._announcer.start()
         self._commands.start()
         self._levels.start()
+        self._limits.start()
         shorten_switch_interval()
         settle()
         try:
@@ -192,6 +198,7 @@ class Hub:
             self._announcer.stop()
             self._commands.stop()
             self._levels.stop()
+            self._limits.stop()
             self._maintenance.stop()
             if follower is not None:
                 follower.stop()
@@ -217,6 +224,7 @@ class Hub:
             names=self._stores.names,
             name_matcher=self._name_matcher,
             commands=self._commands,
+            limits=self._rules,
             stopping=self._stopping,
             probes=self._health.probes,
             workers=self._workers,

@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from hub.store import keys
+from hub.store import keys, level_keys
 from hub.store.events import EventStore
 from hub.store.level_statistics import DAY_S, LevelStatistics
 from hub.store.levels import LevelStore
@@ -73,8 +73,10 @@ def _copy(store: EventStore, place: str, source: int, days: int) -> None:
     pipe = store.client.pipeline(transaction=False)
     for day in range(source + 2 - days, source + 2):
         if day != source:
-            pipe.copy(keys.level_statistics(place, source), keys.level_statistics(place, day), replace=True)
-        pipe.zadd(keys.LEVEL_DAYS, {f"{place}:{day}": day * DAY_S})
+            pipe.copy(
+                level_keys.level_statistics(place, source), level_keys.level_statistics(place, day), replace=True
+            )
+        pipe.zadd(level_keys.LEVEL_DAYS, {f"{place}:{day}": day * DAY_S})
     pipe.sadd(keys.SENSORS, place)
     pipe.execute()
 

@@ -23,6 +23,7 @@ from hub.cli import (
     export_edge,
     feedback,
     identity,
+    limits,
     names,
     notifications,
     reference,
@@ -65,6 +66,7 @@ app.add_typer(notifications.app, name="notifications")
 app.add_typer(names.app, name="names")
 app.add_typer(sources.app, name="sources")
 app.add_typer(sensors.app, name="sensors")
+app.add_typer(limits.app, name="limits")
 app.add_typer(users.app, name="users")
 app.add_typer(tokens.app, name="tokens")
 app.command()(audit)

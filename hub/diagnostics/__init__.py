@@ -11,7 +11,7 @@ from typing import Final
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from hub.app.factory import build_event_store, build_extractor, build_retrieval
+from hub.app.factory import build_event_store, build_extractor, build_limit_rules, build_retrieval
 from hub.diagnostics.broker import check_broker
 from hub.diagnostics.result import CheckResult, Tried
 from hub.domain.clocks import wording
@@ -42,6 +42,7 @@ def run_checks(settings: HubSettings, only: Collection[str] = ()) -> list[CheckR
         ("notifiers", _notifiers),
         ("web", _web),
         ("folders", _folders),
+        ("limits", _limits),
     ]
     return [_run(name, check, settings) for name, check in checks if not only or name in only]
 
@@ -149,6 +150,16 @@ def _doubts_of_access(web: WebSettings) -> Iterator[str]:
         yield f"web.public_url is {web.public_url}, and pages have no login: set web.users_file"
     elif public.scheme != "https":
         yield "web.public_url is not https: passwords cross the network in clear; put a TLS proxy in front"
+
+
+def _limits(settings: HubSettings) -> Tried:
+    """Read the rule files.
+
+    Raises:
+        InvalidError: a file, the folder or the name of an example is wrong.
+    """
+    rules = build_limit_rules(settings)
+    return f"{len(rules)} rules" + (f": {_first([rule.name for rule in rules])}" if rules else ""), []
 
 
 def _folders(settings: HubSettings) -> Tried:

@@ -89,6 +89,17 @@ def table_of_statistics(codes: Codes) -> LevelTable:
     return _table(codes[:, : len(STATISTICS)], codes[:, len(STATISTICS)].astype(np.int64))
 
 
+def calibrated_table(codes: Codes) -> LevelTable:
+    """Return the table of the minutes or hours in dB alone; it states which ones are in dBFS.
+
+    Args:
+        codes: uint16 [rows, 7].
+    """
+    calibrated, uncalibrated = _units(codes[:, 0])
+    table = table_of_statistics(np.where(calibrated[:, None], codes, 0).astype(np.uint16))
+    return LevelTable(table.levels, table.seconds, "dB", uncalibrated)
+
+
 def summarised(seconds: Codes) -> Codes:
     """Return the statistics of an hour and of its minutes.
 

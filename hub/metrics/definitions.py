@@ -34,6 +34,7 @@ class HubMetrics(SensorMetrics):
         disable_created_metrics()  # type: ignore[no-untyped-call] # no rule or dashboard uses them
         super().__init__(registry)
         self._hub()
+        self._limits()
         self._search()
         self._store()
         self._sensors()
@@ -184,6 +185,14 @@ class HubMetrics(SensorMetrics):
         self.last_beat.set(math.nan)
         self.disk_free = self._listed("hub_disk_free_bytes", "Free bytes on the disk of a folder", "folder")
         self.disk_size = self._listed("hub_disk_size_bytes", "Size of the disk of a folder", "folder")
+
+    def _limits(self) -> None:
+        self.exceedances = self._counter(
+            "hub_exceedances",
+            "Exceedances of limits that this hub found, of periods that ended in the last two days",
+            "rule",
+            "notify",
+        )
 
     def _search(self) -> None:
         self.recall = self._gauge(

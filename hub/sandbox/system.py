@@ -91,6 +91,7 @@ def configuration(clips: Path) -> str:
         f"[store]\naudio_dir = {json.dumps(str(clips))}\n"
         '[features]\nspace = "earwitness-small"\n'
         f'[sites]\ntimezone = "{machine_zone().key}"\n'
+        '[limits]\nexamples = ["nyc-24-218", "who-2018-road"]\n'
         f"[sites.sensor_positions]\n{positions}\n"
     )
 

@@ -8,6 +8,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from hub.settings.evidence import EvidenceSettings
+from hub.settings.limits import LimitsSettings
 from hub.settings.monitoring import MonitoringSettings
 from hub.settings.notify import NotifySettings
 from hub.settings.web import WebSettings
@@ -269,6 +270,7 @@ class HubSettings(BaseSettings):
     alerts: AlertsSettings = AlertsSettings()
     sources: SourcesSettings = SourcesSettings()
     sites: SitesSettings = SitesSettings()
+    limits: LimitsSettings = LimitsSettings()
     notify: NotifySettings = NotifySettings()
     homeassistant: HomeAssistantSettings = HomeAssistantSettings()
     web: WebSettings = WebSettings()

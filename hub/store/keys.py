@@ -1,4 +1,6 @@
-"""Define the key of everything that the hub keeps in Redis. No other module spells a key.
+"""Define the key of everything that the hub keeps in Redis; those of levels: `hub.store.level_keys`.
+
+No other module spells a key.
 
 The text beside each key states its Redis type and what it holds. All JSON has the form of `hub.store.json_rows`.
 `place` is `site/sensor`. Times are ms since 1970 UTC. A time index is a sorted set of ids by such a time.
@@ -23,9 +25,6 @@ ALERTS_PENDING: Final = f"{ALERTS}:pending"  # stream: events whose alerts were 
 SENSORS: Final = f"{PREFIX}:sensors"  # set: places of all sensors
 SYNCED: Final = f"{PREFIX}:synced"  # string: written to learn what is on the server's disk
 ASKED: Final = f"{PREFIX}:asked"  # string: written to learn whether the server takes writes
-LEVEL_HOURS: Final = f"{PREFIX}:levels:hours"  # sorted set: `<place>:<hour>` with levels of seconds, by begin in s
-LEVEL_DAYS: Final = f"{PREFIX}:levels:statistic-days"  # sorted set: `<place>:<day>` with statistics, by begin in s
-BAND_HOURS: Final = f"{PREFIX}:bands:hours"  # sorted set: `<place>:<hour>` with bands of seconds, by begin in s
 EPISODES: Final = f"{PREFIX}:episodes"  # sorted set: time index of all episodes, by opening
 SITES: Final = f"{PREFIX}:sites"  # set: all sites
 SOURCES: Final = f"{PREFIX}:sources"  # sorted set: all sources, by the time they were last detected
@@ -64,26 +63,6 @@ def alert(event: str) -> str:
 def sensor(place: str) -> str:
     """Return the key of a hash: state of a sensor, its last report, what its events show; `edits` of its page."""
     return f"{PREFIX}:sensor:{place}"
-
-
-def level_seconds(place: str, hour: int) -> str:
-    """Return the key of a string: 16-bit codes of the levels of each second of an hour (since 1970 UTC)."""
-    return f"{PREFIX}:levels:{place}:{hour}"
-
-
-def level_statistics(place: str, day: int) -> str:
-    """Return the key of a string: 16-bit codes of the level statistics of each hour, then minute, of a day."""
-    return f"{PREFIX}:levels:day:{place}:{day}"
-
-
-def level_changes(place: str) -> str:
-    """Return the key of a sorted set: hours with levels of seconds that the statistics lack, by their number."""
-    return f"{PREFIX}:levels:changed:{place}"
-
-
-def level_calibrations(place: str) -> str:
-    """Return the key of a sorted set: JSON of id and time of a calibration, by the first second it applies to."""
-    return f"{PREFIX}:levels:calibrations:{place}"
 
 
 def commands(place: str) -> str:
@@ -259,21 +238,6 @@ def search_index(space: str, network: str) -> str:
 def vector(space: str, network: str, event: str) -> str:
     """Return the key of a hash: vectors of an event."""
     return f"{PREFIX}:vector:{space}:{network}:{event}"
-
-
-def level_offsets(place: str) -> str:
-    """Return the key of a sorted set: JSON of boot and offset in s, taken off times of levels, by begin."""
-    return f"{PREFIX}:level-offsets:{place}"
-
-
-def level_offset_ends(place: str) -> str:
-    """Return the key of a sorted set: the same corrections of times of levels, by end."""
-    return f"{PREFIX}:level-offset-ends:{place}"
-
-
-def level_bands(place: str, hour: int) -> str:
-    """Return the key of a string: one-third-octave bands of the seconds of an hour, rows of `shared.level_bands`."""
-    return f"{PREFIX}:bands:{place}:{hour}"
 
 
 def session(digest: str) -> str:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from hub.domain.band_means import minute_bands
 from hub.domain.level_rows import HOUR_S, runs
-from hub.store import keys
+from hub.store import level_keys
 from hub.store.client import raises_unavailable
 from hub.store.level_index import LevelIndex
 from hub.store.rows import Rows
@@ -29,8 +29,8 @@ def write_bands(pipe: Any, series: LevelSeries) -> None:  # noqa: ANN401 - the c
         if part.bands is None or not part.bands.any():
             continue
         hour = part.start_s // HOUR_S
-        row = keys.level_bands(part.place, hour)
-        pipe.zadd(keys.BAND_HOURS, {f"{part.place}:{hour}": hour * HOUR_S})
+        row = level_keys.level_bands(part.place, hour)
+        pipe.zadd(level_keys.BAND_HOURS, {f"{part.place}:{hour}": hour * HOUR_S})
         pipe.setrange(row, _HOUR_BYTES, b"\0")  # first: a string that grows takes up to twice its bytes
         for first, end in runs(part.bands[:, 0] > 0):
             pipe.setrange(row, (part.start_s % HOUR_S + first) * ROW_BYTES, part.bands[first:end].tobytes())
@@ -47,7 +47,7 @@ class BandStore:
     def __init__(self, client: Any, rows: Rows) -> None:  # noqa: ANN401 - the client is untyped
         self._redis = client
         self._rows = rows
-        self._hours = LevelIndex(client, rows, keys.BAND_HOURS)
+        self._hours = LevelIndex(client, rows, level_keys.BAND_HOURS)
 
     @raises_unavailable
     def series(self, place: str, start_s: int, end_s: int) -> npt.NDArray[np.float64]:
@@ -92,7 +92,7 @@ class BandStore:
             UnavailableError: the store does not answer.
         """
         hours = range(start_s // HOUR_S, -(-end_s // HOUR_S))
-        return bool(hours) and self._redis.exists(*(keys.level_bands(place, hour) for hour in hours)) > 0
+        return bool(hours) and self._redis.exists(*(level_keys.level_bands(place, hour) for hour in hours)) > 0
 
     @raises_unavailable
     def expire(self, before_s: int) -> int:
@@ -111,8 +111,8 @@ class BandStore:
             hours = [one for one in due if one is not None]
             with self._redis.pipeline(transaction=False) as pipe:
                 for place, hour in hours:
-                    pipe.delete(keys.level_bands(place, hour))
-                    pipe.zrem(keys.BAND_HOURS, f"{place}:{hour}")
+                    pipe.delete(level_keys.level_bands(place, hour))
+                    pipe.zrem(level_keys.BAND_HOURS, f"{place}:{hour}")
                 pipe.execute()
             removed += len(hours)
             left += due.count(None)
@@ -123,7 +123,7 @@ class BandStore:
         if end_s <= start_s:
             return np.zeros((0, ROW_BYTES), dtype=np.uint8)
         hours = range(start_s // HOUR_S, -(-end_s // HOUR_S))
-        found = self._redis.mget([keys.level_bands(place, hour) for hour in hours])
+        found = self._redis.mget([level_keys.level_bands(place, hour) for hour in hours])
         rows = np.concatenate([self._read(place, hour, raw) for hour, raw in zip(hours, found, strict=True)])
         first = start_s - hours.start * HOUR_S
         return rows[first : first + end_s - start_s]

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from hub.store import keys
+from hub.store import keys, level_keys
 from hub.store.backup.values import in_batches
 from hub.store.client import raises_unavailable
 from hub.store.episode_batch import first_hour
@@ -44,10 +44,10 @@ class LevelErasure:
             pipe = self._redis.pipeline(transaction=False)
             for hour in some:
                 name = f"{place}:{hour}"
-                pipe.delete(keys.level_seconds(place, hour), keys.level_bands(place, hour))
-                pipe.zrem(keys.LEVEL_HOURS, name)
-                pipe.zrem(keys.BAND_HOURS, name)
-                pipe.zrem(keys.level_changes(place), str(hour))
+                pipe.delete(level_keys.level_seconds(place, hour), level_keys.level_bands(place, hour))
+                pipe.zrem(level_keys.LEVEL_HOURS, name)
+                pipe.zrem(level_keys.BAND_HOURS, name)
+                pipe.zrem(level_keys.level_changes(place), str(hour))
             pipe.execute()
         for day in sorted({hour // _HOURS for hour in hours}):
             self._empty_day(place, day, [hour for hour in hours if hour // _HOURS == day])
@@ -63,7 +63,7 @@ class LevelErasure:
         self._redis.set(bitmap, np.packbits(bits).tobytes(), keepttl=True)
 
     def _empty_day(self, place: str, day: int, hours: list[int]) -> None:
-        row = keys.level_statistics(place, day)
+        row = level_keys.level_statistics(place, day)
         stored = self._redis.get(row)
         if stored is None:
             return
@@ -75,15 +75,15 @@ class LevelErasure:
             self._redis.set(row, bytes(emptied), keepttl=True)
         else:
             self._redis.delete(row)
-            self._redis.zrem(keys.LEVEL_DAYS, f"{place}:{day}")
+            self._redis.zrem(level_keys.LEVEL_DAYS, f"{place}:{day}")
 
     def _hours(self, place: str, from_s: int, until_s: int) -> list[int]:
         first, end = from_s // _HOUR_S, -(-until_s // _HOUR_S)
         found: set[int] = set()
-        for index in (keys.LEVEL_HOURS, keys.BAND_HOURS):
+        for index in (level_keys.LEVEL_HOURS, level_keys.BAND_HOURS):
             names = self._redis.zrangebyscore(index, first * _HOUR_S, f"({end * _HOUR_S}")
             found.update(_number(name) for name in names if name.startswith(f"{place}:".encode()))
-        days = self._redis.zrangebyscore(keys.LEVEL_DAYS, (first // _HOURS) * 86_400, f"({end * _HOUR_S}")
+        days = self._redis.zrangebyscore(level_keys.LEVEL_DAYS, (first // _HOURS) * 86_400, f"({end * _HOUR_S}")
         for day in (_number(name) for name in days if name.startswith(f"{place}:".encode())):
             found.update(hour for hour in range(day * _HOURS, (day + 1) * _HOURS) if first <= hour < end)
         return sorted(found)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-from hub.store import keys
+from hub.store import level_keys
 from hub.store.client import raises_unavailable
 from hub.store.rows import Rows
 
@@ -52,9 +52,9 @@ class LevelOffsets:
         """
         name = json.dumps([applied.boot, applied.offset_s])
         pipe = self._redis.pipeline(transaction=False)
-        pipe.zadd(keys.level_offset_ends(place), {name: applied.until_s}, gt=True)
-        pipe.zadd(keys.level_offsets(place), {name: applied.since_s}, lt=True)
-        for index in (keys.level_offset_ends(place), keys.level_offsets(place)):
+        pipe.zadd(level_keys.level_offset_ends(place), {name: applied.until_s}, gt=True)
+        pipe.zadd(level_keys.level_offsets(place), {name: applied.since_s}, lt=True)
+        for index in (level_keys.level_offset_ends(place), level_keys.level_offsets(place)):
             pipe.zremrangebyrank(index, 0, -_MOST - 1)
         pipe.execute()
 
@@ -65,8 +65,8 @@ class LevelOffsets:
         Raises:
             UnavailableError: the store does not answer.
         """
-        ends = dict(self._redis.zrange(keys.level_offset_ends(place), 0, -1, withscores=True))
-        found = self._redis.zrange(keys.level_offsets(place), 0, -1, withscores=True)
+        ends = dict(self._redis.zrange(level_keys.level_offset_ends(place), 0, -1, withscores=True))
+        found = self._redis.zrange(level_keys.level_offsets(place), 0, -1, withscores=True)
         read = (
             self._rows.read("level offset", place, partial(_applied, int(since), int(ends.get(name, since))), name)
             for name, since in found

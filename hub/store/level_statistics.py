@@ -29,7 +29,7 @@ from hub.domain.level_rows import (
     table_of_statistics,
     unpacked,
 )
-from hub.store import keys
+from hub.store import keys, level_keys
 from hub.store.client import is_damage, raises_unavailable
 from hub.store.level_index import LevelIndex
 from hub.store.levels import END, LevelStore
@@ -60,8 +60,8 @@ class LevelStatistics:
         self._redis = client
         self._rows = rows
         self._levels = LevelStore(client, rows)
-        self._hours = LevelIndex(client, rows, keys.LEVEL_HOURS)
-        self._days = LevelIndex(client, rows, keys.LEVEL_DAYS)
+        self._hours = LevelIndex(client, rows, level_keys.LEVEL_HOURS)
+        self._days = LevelIndex(client, rows, level_keys.LEVEL_DAYS)
 
     def table(self, place: str, start_s: int, end_s: int, resolution: Resolution) -> LevelTable:
         """Return the statistics of the minutes or hours from `start_s` until before `end_s`.
@@ -153,7 +153,7 @@ class LevelStatistics:
             some = places[first : first + _AT_ONCE]
             pipe = self._redis.pipeline(transaction=False)
             for place in some:
-                pipe.zrangebyscore(keys.level_changes(place), hours.start, hours.stop - 1)
+                pipe.zrangebyscore(level_keys.level_changes(place), hours.start, hours.stop - 1)
             for place, answer in zip(some, pipe.execute(raise_on_error=False), strict=True):
                 found = self._undamaged("level index", f"changed:{place}", answer) or []
                 read = [self._rows.read("level index", f"changed:{place}:{hour!r}", int, hour) for hour in found]
@@ -180,7 +180,7 @@ class LevelStatistics:
             pipe = self._redis.pipeline(transaction=False)
             for place, day in some:
                 begin = first * _ROW_BYTES
-                pipe.getrange(keys.level_statistics(place, day), begin, begin + count * _ROW_BYTES - 1)
+                pipe.getrange(level_keys.level_statistics(place, day), begin, begin + count * _ROW_BYTES - 1)
             for (place, day), answer in zip(some, pipe.execute(raise_on_error=False), strict=True):
                 raw = self._undamaged("level statistics", f"{place}:{day}", answer)
                 codes = self._rows.read("level statistics", f"{place}:{day}", make, raw)
@@ -192,7 +192,7 @@ class LevelStatistics:
     def _stored(self, client: Any, place: str, hour: int) -> Codes:  # noqa: ANN401 - the client is untyped
         """Return the written statistics of an hour, uint16 [61, 7]."""
         day, (at_hour, at_minutes) = hour // _HOURS, _offsets(hour)
-        row = keys.level_statistics(place, day)
+        row = level_keys.level_statistics(place, day)
         raw = client.getrange(row, at_hour, at_hour + _ROW_BYTES - 1)
         raw += client.getrange(row, at_minutes, at_minutes + MINUTES * _ROW_BYTES - 1)
         make = partial(unpacked, rows=1 + MINUTES, columns=COLUMNS)
@@ -223,7 +223,7 @@ class LevelStatistics:
         The mark of an hour is set after its seconds. So a mark that is set after it was taken away here only leads to
         the same statistics again.
         """
-        row = keys.level_seconds(place, hour)
+        row = level_keys.level_seconds(place, hour)
         with self._redis.pipeline(transaction=True) as pipe:
             pipe.watch(row)
             stored = self._stored(pipe, place, hour)
@@ -231,10 +231,10 @@ class LevelStatistics:
             pipe.multi()
             if keep and not np.array_equal(block, stored):  # a full store takes removals alone
                 _queue(pipe, place, hour, block)
-            pipe.zrem(keys.level_changes(place), str(hour))
+            pipe.zrem(level_keys.level_changes(place), str(hour))
             if remove:
                 pipe.delete(row)
-                pipe.zrem(keys.LEVEL_HOURS, f"{place}:{hour}")
+                pipe.zrem(level_keys.LEVEL_HOURS, f"{place}:{hour}")
             try:
                 pipe.execute()
             except redis.WatchError:  # the next call includes that series
@@ -245,19 +245,29 @@ class LevelStatistics:
     def _remove_days(self, days: Sequence[tuple[str, int]]) -> None:
         with self._redis.pipeline(transaction=False) as pipe:
             for place, day in days:
-                pipe.delete(keys.level_statistics(place, day))
-                pipe.zrem(keys.LEVEL_DAYS, f"{place}:{day}")
+                pipe.delete(level_keys.level_statistics(place, day))
+                pipe.zrem(level_keys.LEVEL_DAYS, f"{place}:{day}")
             pipe.execute()
+
+
+def day_codes(raw: bytes | None) -> Codes:
+    """Return the statistics of the hours, then of the minutes of a day, from its string; uint16 [1464, 7].
+
+    Raises:
+        ValueError: the string has half a code.
+    """
+    return unpacked(raw and raw[:_DAY_BYTES], _HOURS + _HOURS * MINUTES, COLUMNS)
 
 
 def _queue(pipe: Any, place: str, hour: int, block: Codes) -> None:  # noqa: ANN401 - the client is untyped
     """Queue the commands that write the statistics of an hour."""
     day, (at_hour, at_minutes) = hour // _HOURS, _offsets(hour)
-    row = keys.level_statistics(place, day)
+    row = level_keys.level_statistics(place, day)
     pipe.setrange(row, _DAY_BYTES, END)
     pipe.setrange(row, at_hour, packed(block[:1]))
     pipe.setrange(row, at_minutes, packed(block[1:]))
-    pipe.zadd(keys.LEVEL_DAYS, {f"{place}:{day}": day * DAY_S})
+    pipe.zadd(level_keys.LEVEL_DAYS, {f"{place}:{day}": day * DAY_S})
+    pipe.zadd(level_keys.LIMIT_DAYS_DUE, {f"{place}:{day}": day * DAY_S})  # `hub.store.limit_judge`
 
 
 def _offsets(hour: int) -> tuple[int, int]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from hub.domain.level_rows import HOUR_S, Codes, LevelTable, codes_of, packed, runs, table_of_seconds, unpacked
 from hub.domain.records import to_ms
-from hub.store import keys
+from hub.store import keys, level_keys
 from hub.store.client import raises_unavailable
 from hub.store.erasures import Erasures
 from hub.store.level_bands import write_bands
@@ -74,15 +74,15 @@ class LevelStore:
         for one in (one for one, gone in zip(series, erased, strict=True) if not gone):
             for part in one.split(HOUR_S):
                 hour = part.start_s // HOUR_S
-                pipe.setrange(keys.level_seconds(part.place, hour), HOUR_BYTES, END)
+                pipe.setrange(level_keys.level_seconds(part.place, hour), HOUR_BYTES, END)
                 for first, run in _runs(part):
                     offset = (part.start_s % HOUR_S + first) * LEVEL_BYTES
-                    pipe.setrange(keys.level_seconds(part.place, hour), offset, packed(run))
-                pipe.zadd(keys.LEVEL_HOURS, {f"{part.place}:{hour}": hour * HOUR_S})
-                pipe.zadd(keys.level_changes(part.place), {str(hour): hour})  # after its levels
+                    pipe.setrange(level_keys.level_seconds(part.place, hour), offset, packed(run))
+                pipe.zadd(level_keys.LEVEL_HOURS, {f"{part.place}:{hour}": hour * HOUR_S})
+                pipe.zadd(level_keys.level_changes(part.place), {str(hour): hour})  # after its levels
             if one.calibration is not None:
                 made = json.dumps([one.calibration.id, one.calibration.at.isoformat()])
-                pipe.zadd(keys.level_calibrations(one.place), {made: one.start_s}, lt=True)
+                pipe.zadd(level_keys.level_calibrations(one.place), {made: one.start_s}, lt=True)
             write_bands(pipe, one)
             pipe.sadd(keys.SENSORS, one.place)
             pipe.hset(keys.sensor(one.place), "last_levels_ms", to_ms(received_at))
@@ -115,7 +115,7 @@ class LevelStore:
         codes: list[Codes] = []
         for first in range(0, len(hours), _AT_ONCE):
             some = hours[first : first + _AT_ONCE]
-            found = self._redis.mget([keys.level_seconds(place, hour) for hour in some])
+            found = self._redis.mget([level_keys.level_seconds(place, hour) for hour in some])
             codes += [self.codes(place, hour, raw) for hour, raw in zip(some, found, strict=True)]
         return codes
 
@@ -128,7 +128,9 @@ class LevelStore:
     @raises_unavailable
     def calibrations(self, place: str, until_s: int) -> list[AppliedCalibration]:
         """Return the calibrations of a sensor that apply to levels before a time, the oldest first."""
-        found = self._redis.zrangebyscore(keys.level_calibrations(place), "-inf", f"({until_s}", withscores=True)
+        found = self._redis.zrangebyscore(
+            level_keys.level_calibrations(place), "-inf", f"({until_s}", withscores=True
+        )
         read = (self._rows.read("calibration", place, partial(_calibration, int(score)), row) for row, score in found)
         return [one for one in read if one is not None]
 

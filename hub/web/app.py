@@ -18,6 +18,7 @@ from hub.web.api import (
     day_levels,
     episodes,
     events,
+    exceedances,
     export,
     level_bands,
     level_comparison,
@@ -95,7 +96,7 @@ def create_app(parts: WebContext) -> FastAPI:
     api = APIRouter(prefix="/api/v1", dependencies=[Depends(known_parameters)])
     for resource in (
         *(events, episodes, sources, names, alerts, sensors, sensor_commands),
-        *(levels, level_bands, level_comparison, level_partial, day_levels, search, export),
+        *(levels, level_bands, level_comparison, level_partial, day_levels, exceedances, search, export),
     ):
         api.include_router(resource.routes(parts))
     api.include_router(live.routes(feed))

@@ -1,7 +1,7 @@
 """The hub's parts that the web application uses, and the hub's health."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
@@ -12,6 +12,7 @@ from hub.alerting.name_matching import NameMatcher
 from hub.alerting.recurrence import RecurrenceService
 from hub.alerting.source_recurrence import SourceHistories
 from hub.commands.command_service import CommandService
+from hub.domain.limits import LimitRule
 from hub.domain.sensor_map import SensorMap
 from hub.metrics.definitions import HubMetrics
 from hub.runtime.health_probes import Probes
@@ -24,6 +25,7 @@ from hub.store.day_level_queries import DayLevelQueries
 from hub.store.episodes import EpisodeStore
 from hub.store.event_queries import EventQueries
 from hub.store.events import EventStore
+from hub.store.exceedances import ExceedanceStore
 from hub.store.level_bands import BandStore
 from hub.store.level_offsets import LevelOffsets
 from hub.store.level_statistics import LevelStatistics
@@ -86,6 +88,7 @@ class WebContext:
         names: named sounds.
         name_matcher: finds the named sound of an event.
         commands: sends commands to sensors, and keeps their replies.
+        limits: rules by which levels are judged, sorted by name.
         stopping: set when the hub stops; streams end then.
         probes: faults that `/healthz/live` reports.
         workers: threads that must run; the live feed adds its own.
@@ -107,6 +110,7 @@ class WebContext:
     names: NamedSounds
     name_matcher: NameMatcher
     commands: CommandService
+    limits: Sequence[LimitRule] = ()
     stopping: threading.Event = field(default_factory=threading.Event)
     probes: Probes = field(default_factory=Probes)
     workers: list[Worker] = field(default_factory=list)
@@ -158,6 +162,11 @@ class WebContext:
     def clip_levels(self) -> ClipLevels:
         """Return the levels of clips."""
         return ClipLevels(self.archive.client, self.archive.rows)
+
+    @cached_property
+    def exceedances(self) -> ExceedanceStore:
+        """Return the exceedances of limits."""
+        return ExceedanceStore(self.archive.client, self.archive.rows)
 
     @cached_property
     def catalogue(self) -> EventQueries:

@@ -3,6 +3,8 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -25,6 +27,7 @@ class LevelChart:
         gaps: first period and number of periods of each gap.
         grid: levels in dB with their heights in the chart.
         missing: number of periods without levels.
+        limits: points of the stepped lines of each limit.
     """
 
     width: int
@@ -33,19 +36,27 @@ class LevelChart:
     gaps: list[tuple[int, int]]
     grid: list[tuple[int, float]]
     missing: int
+    limits: dict[str, list[str]]
 
 
-def level_chart(levels: Mapping[str, Floats], past: int, area: tuple[str, str] | None = None) -> LevelChart:
+def level_chart(
+    levels: Mapping[str, Floats],
+    past: int,
+    area: tuple[str, str] | None = None,
+    limits: Mapping[str, Floats] = MappingProxyType({}),
+) -> LevelChart:
     """Return the chart of the levels of consecutive periods.
 
     Args:
         levels: float64 [periods] of each level in dB, NaN where there is none. A period without any is a gap.
         past: number of periods that are over; later ones are no gap.
         area: upper and lower level that are drawn as an area instead of lines.
+        limits: limits, likewise; they are drawn as steps.
     """
     known = {name: np.isfinite(level) for name, level in levels.items()}
     present = np.logical_or.reduce(list(known.values()))
-    low, high = _range(np.concatenate([levels[name][known[name]] for name in levels]))
+    drawn = [levels[name][known[name]] for name in levels]
+    low, high = _range(np.concatenate([*drawn, *(line[np.isfinite(line)] for line in limits.values())]))
     heights = {name: HEIGHT * (high - level) / (high - low) for name, level in levels.items()}
     gaps = list(runs(~present[:past]))
     areas = []
@@ -66,6 +77,12 @@ def level_chart(levels: Mapping[str, Floats], past: int, area: tuple[str, str] |
         gaps=[(first, end - first) for first, end in gaps],
         grid=[(level, HEIGHT * (high - level) / (high - low)) for level in range(low, high + 1, _GRID_DB)],
         missing=sum(end - first for first, end in gaps),
+        limits={
+            name: [
+                _steps(HEIGHT * (high - line) / (high - low), first, end) for first, end in runs(np.isfinite(line))
+            ]
+            for name, line in limits.items()
+        },
     )
 
 
@@ -84,3 +101,10 @@ def _points(heights: Floats, first: int, end: int, *, backward: bool = False) ->
     else:
         points = [f"{at + 0.5},{heights[at]:.1f}" for at in range(first, end)]
     return " ".join(reversed(points) if backward else points)
+
+
+def _steps(heights: Floats, first: int, end: int) -> str:
+    """Return a line that is level within each period."""
+    changes = first + 1 + np.flatnonzero(np.diff(heights[first:end]))
+    edges = [first, *changes.tolist(), end]
+    return " ".join(f"{at},{heights[begin]:.1f}" for begin, until in pairwise(edges) for at in (begin, until))

@@ -70,6 +70,11 @@ class Span:
             case _:
                 return self.day + timedelta(days=1)
 
+    @property
+    def last(self) -> date:
+        """Return its last date."""
+        return self.day if self.name == "hour" else self.end - timedelta(days=1)
+
     def moved(self, steps: int) -> "Span":
         """Return the span that is some of its own lengths later (1) or earlier (-1)."""
         match self.name:

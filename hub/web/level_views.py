@@ -107,14 +107,14 @@ def _column(levels: Iterator[float | None]) -> Floats:
     return np.array([np.nan if level is None else level for level in levels])
 
 
-def chart_of(levels: Levels, span: Span, now: datetime) -> LevelChart:
-    """Return the chart of a span; what is to come is no gap."""
+def chart_of(levels: Levels, span: Span, now: datetime, limits: Mapping[str, Floats]) -> LevelChart:
+    """Return the chart of a span with the limits of its periods; what is to come is no gap."""
     count = len(levels.valid_s)
     if span.name == "year":
         past = sum(day.whole.end_s <= now.timestamp() for day in levels.days)
     else:
         past = min(count, max(0, int(now.timestamp()) - levels.start_s) // PERIODS[span.name][1])
-    return level_chart(levels.values, past, _AREA if _AREA[0] in levels.values else None)
+    return level_chart(levels.values, past, _AREA if _AREA[0] in levels.values else None, limits)
 
 
 def pointer_values(levels: Levels, span: Span) -> dict[str, Any]:

@@ -356,6 +356,14 @@ CASES = [
         },
         *(100, ({},), (60,)),
     ),
+    Case(
+        "EarwitnessLimitExceeded",
+        {
+            'earwitness_hub_exceedances_total{rule="night",notify="yes"}': "0x9 1x110",
+            'earwitness_hub_exceedances_total{rule="day",notify="no"}': "0x9 3x110",
+        },
+        *(11, ({"rule": "night"},), (5, 75)),
+    ),
 ]
 
 

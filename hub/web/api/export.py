@@ -9,11 +9,13 @@ from fastapi.responses import StreamingResponse
 from hub.domain.csv_rows import Row, csv_lines
 from hub.domain.verdicts import Verdict
 from hub.store.event_queries import Cursor
+from hub.web.api.exceedances import Rule, filter_of
 from hub.web.api.filters import AlertsAsked, EventsAsked, VerdictsAsked
-from hub.web.api.params import errors
+from hub.web.api.params import Place, Since, Site, Until, errors
 from hub.web.context import WebContext
 from hub.web.event_listing import events
 from hub.web.export import MEDIA_TYPES, Format, iterate_pages, json_lines
+from hub.web.limit_views import ExceedanceView, exceedance_view
 from hub.web.listing import alerts, event_views, verdicts
 from hub.web.schemas import EventView
 from shared.levels.bands import NOMINAL_HZ
@@ -83,6 +85,7 @@ _ALERT: Final = (
     "linked",
 )
 _VERDICT: Final = tuple(Verdict.model_fields)
+_EXCEEDANCE: Final = tuple(ExceedanceView.model_fields)
 
 
 def _media(what: str, rows: str) -> dict[int | str, dict[str, Any]]:
@@ -114,6 +117,23 @@ def routes(parts: WebContext) -> APIRouter:
         if form == "jsonl":
             return _response("alerts", form, (), (alert.model_dump(mode="json") for alert in found))
         return _response("alerts", form, _ALERT, (_alert_row(alert) for alert in found))
+
+    @router.get(
+        "/exceedances.{form}", response_class=StreamingResponse, responses=_media("exceedances", "newest first")
+    )
+    def export_exceedances(
+        form: Format,
+        since: Since = None,
+        until: Until = None,
+        site: Site = None,
+        place: Place = None,
+        rule: Rule = None,
+    ) -> StreamingResponse:
+        """Export levels above limits, one per row."""
+        wanted = filter_of(rule, site, place, since, until)
+        found = iterate_pages(lambda after: parts.exceedances.page(wanted, limit=_PAGE, after=after))
+        rows = (exceedance_view(one).model_dump(mode="json") for one in found)
+        return _response("exceedances", form, _EXCEEDANCE, rows)
 
     @router.get("/feedback.{form}", response_class=StreamingResponse, responses=_media("feedback", "newest first"))
     def export_feedback(form: Format, wanted: VerdictsAsked) -> StreamingResponse:

@@ -25,6 +25,7 @@ from hub.web.level_views import (
     pointer_values,
     read_levels,
 )
+from hub.web.limit_charts import limit_bars, limit_lines
 from hub.web.pages.rendering import PageRenderer, as_json
 from hub.web.resolve import get_sensor_or_404, parse_place
 from shared.errors import InvalidError
@@ -95,7 +96,9 @@ def routes(shell: PageRenderer) -> APIRouter:
             others=[(other, span_of(other, on, at, zone)) for other in SPANS],
             earlier=shown.moved(-1),
             later=shown.moved(1) if end_s <= now.timestamp() else None,
-            chart=chart_of(read, shown, now),
+            chart=chart_of(read, shown, now, limit_lines(parts, found.place, shown, read)),
+            bars=limit_bars(parts, found.place, shown),
+            rules={rule.name: rule for rule in parts.limits},
             height=HEIGHT,
             labels=LABELS,
             levels=read,

@@ -37,6 +37,7 @@ _SECTIONS: Final[tuple[tuple[str, str, Role], ...]] = (
     ("/map", "Map", "viewer"),
     ("/search", "Search", "viewer"),
     ("/levels", "Levels", "viewer"),
+    ("/limits", "Limits", "viewer"),
     ("/sensors", "Sensors", "viewer"),
     ("/settings", "Settings", "operator"),
     ("/audit", "Audit", "admin"),

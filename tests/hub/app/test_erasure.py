@@ -22,7 +22,7 @@ from hub.integrations.homeassistant.discovery import config_topic
 from hub.runtime.embedded_servers import Servers
 from hub.search.follower import IndexFollower, build_index
 from hub.search.retrieval import Retrieval
-from hub.store import keys
+from hub.store import keys, level_keys
 from hub.store.audit_log import AuditLog
 from hub.store.level_statistics import LevelStatistics
 from hub.store.levels import LevelStore
@@ -208,7 +208,7 @@ def test_a_period_is_erased_alone(place: Place) -> None:
     assert place.run(*words, "--verify", "--json")["counts"] == {}
     place.archive.client.set(keys.alert("demo.street-1.boot.1"), '{"matches":[{"event":"demo.street-0.boot.2"}]}')
     assert place.run(*words, "--verify", "--json", exit_code=1)["counts"] == {"alert": 1}, "what is left is found"
-    assert place.archive.client.exists(keys.level_seconds(ERASED, int(NOON.timestamp()) // 3_600)) == 0
+    assert place.archive.client.exists(level_keys.level_seconds(ERASED, int(NOON.timestamp()) // 3_600)) == 0
     assert place.archive.add(stored(2, sensor="street-0", after_s=1_200.0)) is WriteState.ERASED
     assert place.archive.add(stored(9, sensor="street-0", after_s=3_000.0)) is WriteState.NEW
 

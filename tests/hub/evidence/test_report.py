@@ -20,7 +20,7 @@ from hub.evidence.verification import verify
 from hub.runtime.embedded_servers import Servers
 from hub.settings import HubSettings
 from hub.settings.evidence import EvidenceSettings
-from hub.store import keys
+from hub.store import keys, level_keys
 from hub.store.stores import Stores
 from shared.errors import InvalidError
 from tests.hub.evidence.street import DAMAGED, END, MADE, PLACE, SEALED, START, fill, reports_of, settings_of
@@ -202,7 +202,7 @@ def test_damaged_levels_events_and_indexes_are_named_in_a_report_and_end_none(
 ) -> None:
     client, hour = stores.events.client, int(START.timestamp()) // 3_600
     damaged = (
-        keys.level_seconds(PLACE, hour),
+        level_keys.level_seconds(PLACE, hour),
         keys.event("demo.street-1.two.20"),
         keys.event("demo.street-1.two.70"),
         keys.delivery_ledger(PLACE),

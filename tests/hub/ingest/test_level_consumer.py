@@ -15,7 +15,7 @@ from hub.ingest.capture_times import ClockRules
 from hub.ingest.level_consumer import CAPACITY, LevelConsumer, LevelRules
 from hub.metrics.definitions import HubMetrics
 from hub.runtime.embedded_servers import Servers
-from hub.store import keys
+from hub.store import level_keys
 from hub.store.dead_letters import HEAD_BYTES
 from hub.store.events import EventStore
 from hub.store.levels import LevelStore
@@ -116,7 +116,7 @@ def test_series_are_stored_and_what_is_wrong_becomes_a_dead_letter(
 
 
 def test_a_row_that_holds_something_else_stops_no_other_series(mosquitto: Mosquitto, archive: EventStore) -> None:
-    archive.client.sadd(keys.level_seconds("demo/street-1", AT_S // 3_600), "no levels")
+    archive.client.sadd(level_keys.level_seconds("demo/street-1", AT_S // 3_600), "no levels")
     levels = LevelStore(archive.client, archive.rows)
     with running(mosquitto, archive):
         send(mosquitto, message(series("street-1")), message(series("street-2")))

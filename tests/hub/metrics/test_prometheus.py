@@ -64,6 +64,8 @@ MACHINES = {"EarwitnessDiskFull": "the disk that tests run on is not part of the
 SETTINGS = """
 [store]
 audio_dir = "{clips}"
+[limits]
+folder = "{limits}"
 [redis]
 timeout_s = 2
 [search]
@@ -82,6 +84,16 @@ interval_s = 0.5
 drift_interval_s = 1
 drift_min_events = 20
 drift_reference_days = 0.00001
+"""
+LIMIT = """
+source = "a by-law"
+[[rule]]
+name = "own"
+title = "Own"
+quantity = "laeq"
+period = "hour"
+limit_db = 55.0
+notify = true
 """
 
 
@@ -160,8 +172,10 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     store.start()
     received: list[str] = []
     link = listener(broker, received)
-    config.write_text(SETTINGS.format(clips=folder / "clips", webhook=webhook.url))
-    (folder / "clips").mkdir()
+    config.write_text(SETTINGS.format(clips=folder / "clips", limits=folder / "limits", webhook=webhook.url))
+    for name in ("clips", "limits"):
+        (folder / name).mkdir()
+    (folder / "limits" / "own.toml").write_text(LIMIT)
     hub.start()
     prometheus.start()
     eventually(lambda: prometheus.ask("earwitness_hub_alerts_total") == [0.0], 30, "zeros are there beforehand")

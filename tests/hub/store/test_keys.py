@@ -1,4 +1,4 @@
-"""The keys of the store are spelled in one module, are unique, and each states its type and content."""
+"""The keys of the store are spelled in two modules, are unique, and each states its type and content."""
 
 import inspect
 import re
@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 import hub
-from hub.store import keys
+from hub.store import keys, level_keys
 
+BOTH = (keys, level_keys)
 MODULES = sorted(Path(hub.__file__).parent.rglob("*.py"))
 CONSTANT = re.compile(r"^([A-Z_]+): Final = \S+  # ([a-z ]+): \S", re.MULTILINE)
 FUNCTION = re.compile(r"Return the key of an? ([a-z ]+): \S")
@@ -16,19 +17,22 @@ TYPES = {"hash", "index", "set", "sorted set", "stream", "string", "value of any
 ELSEWHERE = {
     "the prefix": re.compile(r"(?<![\"'\w])PREFIX\b"),
     "a key": re.compile(r"\bew:|[\"']ew[\"']"),
-    "a key made of another": re.compile(r"\{keys\.[^{}]*\}:|\bkeys\.\w+(\([^()]*\))? \+"),
+    "a key made of another": re.compile(r"\{(level_)?keys\.[^{}]*\}:|\b(level_)?keys\.\w+(\([^()]*\))? \+"),
 }
 
 
 def constants() -> dict[str, str]:
-    return {name: value for name, value in vars(keys).items() if name.isupper() and name != "PREFIX"}
+    return {
+        name: value for module in BOTH for name, value in vars(module).items() if name.isupper() and name != "PREFIX"
+    }
 
 
 def functions() -> dict[str, str]:
     """What each function makes of its parameters' own names."""
     return {
         name: function(*(f"<{one}>" for one in inspect.signature(function).parameters))
-        for name, function in inspect.getmembers(keys, inspect.isfunction)
+        for module in BOTH
+        for name, function in inspect.getmembers(module, inspect.isfunction)
     }
 
 
@@ -55,8 +59,9 @@ def test_what_is_no_key_is_not_found(source: str) -> None:
 
 
 def test_no_other_module_spells_a_key() -> None:
-    others = [path for path in MODULES if path != Path(keys.__file__)]
-    assert len(others) == len(MODULES) - 1
+    own = {Path(module.__file__) for module in BOTH if module.__file__}
+    others = [path for path in MODULES if path not in own]
+    assert len(others) == len(MODULES) - 2
     assert {str(path): found for path in others if (found := spelled(path.read_text()))} == {}
 
 
@@ -67,9 +72,10 @@ def test_all_keys_begin_with_the_prefix_and_are_unique() -> None:
 
 
 def test_every_key_states_its_type_and_content() -> None:
-    kinds = dict(CONSTANT.findall(inspect.getsource(keys)))
+    kinds = dict(match for module in BOTH for match in CONSTANT.findall(inspect.getsource(module)))
     for name in functions():
-        stated = FUNCTION.match(getattr(keys, name).__doc__)
+        function = getattr(keys, name, None) or getattr(level_keys, name)
+        stated = FUNCTION.match(function.__doc__)
         kinds[name] = stated[1] if stated else "none"
     assert {name: kinds.get(name) for name in (*constants(), *functions()) if kinds.get(name) not in TYPES} == {}
 

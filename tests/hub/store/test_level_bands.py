@@ -5,7 +5,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from hub.store import keys
+from hub.store import level_keys
 from hub.store.events import EventStore
 from hub.store.level_bands import BandStore
 from hub.store.levels import LevelStore
@@ -48,7 +48,7 @@ def test_bands_come_back_across_hours_and_repeats_and_seconds_without_bands_chan
 def test_old_bands_are_removed_and_a_damaged_row_is_left_out(archive: EventStore) -> None:
     levels, bands = LevelStore(archive.client, archive.rows), BandStore(archive.client, archive.rows)
     levels.add_many([series(30.0), series(30.0, later_s=3_600), series(30.0, later_s=DAY_S)], NOON)
-    archive.client.set(keys.level_bands(PLACE, NOON_S // 3_600 + 24), b"x" * 200_000)
+    archive.client.set(level_keys.level_bands(PLACE, NOON_S // 3_600 + 24), b"x" * 200_000)
     assert np.isnan(bands.series(PLACE, NOON_S + DAY_S, NOON_S + DAY_S + 1)).all()
     assert archive.rows.left_out == {"bands": 1}
     assert bands.expire(NOON_S + 3_599) == 0
@@ -61,11 +61,11 @@ def test_old_bands_are_removed_and_a_damaged_row_is_left_out(archive: EventStore
 def test_damaged_names_and_a_damaged_index_of_bands_are_passed_over_and_counted(archive: EventStore) -> None:
     bands = BandStore(archive.client, archive.rows)
     LevelStore(archive.client, archive.rows).add_many([series(30.0)], NOON)
-    archive.client.zadd(keys.BAND_HOURS, {b"\xff": 0, "demo/street-1:odd": 1})
+    archive.client.zadd(level_keys.BAND_HOURS, {b"\xff": 0, "demo/street-1:odd": 1})
     assert [bands.expire(NOON_S + DAY_S) for _ in range(2)] == [1, 0]
     assert archive.rows.left_out == {"level index": 2}
-    archive.client.delete(keys.BAND_HOURS)
-    archive.client.sadd(keys.BAND_HOURS, "something else")
+    archive.client.delete(level_keys.BAND_HOURS)
+    archive.client.sadd(level_keys.BAND_HOURS, "something else")
     assert bands.expire(NOON_S + DAY_S) == 0
     assert archive.rows.left_out == {"level index": 3}
 
@@ -73,4 +73,4 @@ def test_damaged_names_and_a_damaged_index_of_bands_are_passed_over_and_counted(
 def test_bands_of_a_day_take_less_than_four_megabytes(archive: EventStore) -> None:
     minutes = [series(*[30.0] * 60, later_s=60 * minute) for minute in range(60)]
     LevelStore(archive.client, archive.rows).add_many(minutes, NOON)
-    assert 24 * archive.client.memory_usage(keys.level_bands(PLACE, NOON_S // 3_600)) < 4 * 10**6
+    assert 24 * archive.client.memory_usage(level_keys.level_bands(PLACE, NOON_S // 3_600)) < 4 * 10**6

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hub.domain.level_rows import LevelTable
-from hub.store import keys
+from hub.store import level_keys
 from hub.store.events import EventStore
 from hub.store.level_statistics import DAY_S, LevelStatistics, Resolution
 from hub.store.levels import LevelStore
@@ -63,7 +63,7 @@ def test_written_statistics_are_those_that_were_read_before(
     span = (PLACE, NOON_S - 3_600, NOON_S + 5 * 3_600, resolution)
     before = statistics.table(*span)
     assert statistics.update(NOON_S + 2 * 3_600 + 3_599) == 2, "the third hour has not ended"
-    assert archive.client.zrange(keys.level_changes(PLACE), 0, -1) == [
+    assert archive.client.zrange(level_keys.level_changes(PLACE), 0, -1) == [
         str(NOON_S // 3_600 + later).encode() for later in (2, 3)
     ]
     assert_same(statistics.table(*span), before)
@@ -82,10 +82,10 @@ def test_late_seconds_change_what_was_written_and_repeats_do_not(
         table = statistics.table(PLACE, NOON_S, NOON_S + 60, "minute")
         assert (table.seconds.tolist(), table.levels[0, 3]) == ([60], 70.0)
         statistics.update(NOON_S + 3_600)
-    written = archive.client.get(keys.level_statistics(PLACE, NOON_S // DAY_S))
+    written = archive.client.get(level_keys.level_statistics(PLACE, NOON_S // DAY_S))
     levels.add_many([late, first], NOON)
     statistics.update(NOON_S + 3_600)
-    assert archive.client.get(keys.level_statistics(PLACE, NOON_S // DAY_S)) == written
+    assert archive.client.get(level_keys.level_statistics(PLACE, NOON_S // DAY_S)) == written
 
 
 def test_any_order_of_series_and_updates_leads_to_the_same_statistics(
@@ -98,7 +98,7 @@ def test_any_order_of_series_and_updates_leads_to_the_same_statistics(
         for one in order:
             levels.add_many([one], NOON)
             statistics.update(NOON_S + 3_600)
-        found.append(archive.client.get(keys.level_statistics(PLACE, NOON_S // DAY_S)))
+        found.append(archive.client.get(level_keys.level_statistics(PLACE, NOON_S // DAY_S)))
     assert len(set(found)) == 1
 
 
@@ -150,10 +150,12 @@ def test_a_year_of_one_sensor_takes_less_than_ten_megabytes(
     day_s = NOON_S - NOON_S % DAY_S
     minutes = [series(*[60.0] * 60, at=NOON + timedelta(minutes=n - 720)) for n in range(1_440)]
     levels.add_many(minutes, NOON)
-    seconds = sum(archive.client.memory_usage(keys.level_seconds(PLACE, day_s // 3_600 + hour)) for hour in range(24))
+    seconds = sum(
+        archive.client.memory_usage(level_keys.level_seconds(PLACE, day_s // 3_600 + hour)) for hour in range(24)
+    )
     assert seconds < 7 * 10**5
     statistics.expire(day_s + DAY_S, NEVER_S)
-    assert 365 * archive.client.memory_usage(keys.level_statistics(PLACE, day_s // DAY_S)) < 10 * 10**6
+    assert 365 * archive.client.memory_usage(level_keys.level_statistics(PLACE, day_s // DAY_S)) < 10 * 10**6
     assert statistics.table(PLACE, day_s, day_s + DAY_S, "minute").seconds.tolist() == [60] * 1_440
 
 
@@ -162,7 +164,7 @@ def test_a_damaged_row_is_left_out_and_counted(
 ) -> None:
     levels.add_many([series(60.0), series(60.0, at=NOON + timedelta(days=1))], NOON)
     statistics.update(NOON_S + 2 * DAY_S)
-    archive.client.set(keys.level_statistics(PLACE, NOON_S // DAY_S), b"odd")
+    archive.client.set(level_keys.level_statistics(PLACE, NOON_S // DAY_S), b"odd")
     assert statistics.table(PLACE, NOON_S, NOON_S + DAY_S + 3_600, "hour").seconds[[0, 24]].tolist() == [0, 1]
     assert archive.rows.left_out == {"level statistics": 1}
     levels.add_many([series(61.0)], NOON)
@@ -177,12 +179,12 @@ def test_a_damaged_key_is_passed_over_and_counted_when_old_levels_are_removed(
     hour, other = NOON_S // 3_600, series(60.0, sensor="street-2")
     levels.add_many([series(60.0), other, series(60.0, at=NOON + HOUR)], NOON)
     wrong = {
-        "seconds": keys.level_seconds(PLACE, hour),
-        "statistics": keys.level_statistics("demo/street-2", NOON_S // DAY_S),
-        "index": keys.LEVEL_DAYS,
+        "seconds": level_keys.level_seconds(PLACE, hour),
+        "statistics": level_keys.level_statistics("demo/street-2", NOON_S // DAY_S),
+        "index": level_keys.LEVEL_DAYS,
     }
     if damaged == "name":
-        archive.client.zadd(keys.LEVEL_HOURS, {b"\xff": 0, "demo/street-1:odd": 1})
+        archive.client.zadd(level_keys.LEVEL_HOURS, {b"\xff": 0, "demo/street-1:odd": 1})
     else:
         archive.client.delete(wrong[damaged])
         archive.client.sadd(wrong[damaged], "something else")
@@ -200,9 +202,9 @@ def test_a_damaged_key_of_one_sensor_keeps_the_statistics_of_others(
 ) -> None:
     levels.add_many([series(60.0), series(61.0, sensor="street-2")], NOON)
     wrong = {
-        "seconds": keys.level_seconds(PLACE, NOON_S // 3_600),
-        "statistics": keys.level_statistics(PLACE, NOON_S // DAY_S),
-        "changes": keys.level_changes(PLACE),
+        "seconds": level_keys.level_seconds(PLACE, NOON_S // 3_600),
+        "statistics": level_keys.level_statistics(PLACE, NOON_S // DAY_S),
+        "changes": level_keys.level_changes(PLACE),
     }[damaged]
     archive.client.delete(wrong)
     archive.client.sadd(wrong, "something else")
@@ -212,7 +214,7 @@ def test_a_damaged_key_of_one_sensor_keeps_the_statistics_of_others(
         assert read["demo/street-2"].levels[0, 0] == 61.0
         assert read[PLACE].seconds.tolist() == [1 if damaged == "statistics" else 0]
         assert statistics.update(NOON_S + DAY_S) in {0, 1}
-    assert archive.client.zcard(keys.level_changes("demo/street-2")) == 0
+    assert archive.client.zcard(level_keys.level_changes("demo/street-2")) == 0
     assert archive.rows.left_out
 
 
@@ -220,6 +222,6 @@ def test_a_change_that_is_no_hour_is_passed_over_and_counted(
     levels: LevelStore, statistics: LevelStatistics, archive: EventStore
 ) -> None:
     levels.add_many([series(60.0)], NOON)
-    archive.client.zadd(keys.level_changes(PLACE), {"odd": NOON_S // 3_600})
+    archive.client.zadd(level_keys.level_changes(PLACE), {"odd": NOON_S // 3_600})
     assert [statistics.update(NOON_S + DAY_S) for _ in range(2)] == [1, 0]
     assert archive.rows.left_out == {"level index": 1}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hub.domain.sensor_status import sensor_status
-from hub.store import keys
+from hub.store import level_keys
 from hub.store.events import EventStore
 from hub.store.levels import LevelStore
 from shared.events import Calibration
@@ -49,10 +49,10 @@ def test_seconds_come_back_and_gaps_stay_gaps(levels: LevelStore) -> None:
 def test_a_repeat_and_another_order_change_nothing(levels: LevelStore, archive: EventStore) -> None:
     first, second = series(*[60.0] * 30), series(*[50.0] * 30, at=NOON + timedelta(seconds=30))
     levels.add_many([second, first], NOON)
-    before = archive.client.get(keys.level_seconds(PLACE, NOON_S // 3_600))
+    before = archive.client.get(level_keys.level_seconds(PLACE, NOON_S // 3_600))
     levels.add_many([first], NOON)
     levels.add_many([second, series(None, None)], NOON)
-    assert archive.client.get(keys.level_seconds(PLACE, NOON_S // 3_600)) == before
+    assert archive.client.get(level_keys.level_seconds(PLACE, NOON_S // 3_600)) == before
     assert laeq(levels, NOON_S, NOON_S + 60) == [60.0] * 30 + [50.0] * 30
 
 
@@ -76,7 +76,7 @@ def test_calibrations_are_known_by_the_first_second_that_they_apply_to(levels: L
 
 def test_a_damaged_row_is_left_out_and_counted(levels: LevelStore, archive: EventStore) -> None:
     levels.add_many([series(60.0), series(60.0, at=NOON + timedelta(hours=1))], NOON)
-    archive.client.set(keys.level_seconds(PLACE, NOON_S // 3_600), b"odd")
+    archive.client.set(level_keys.level_seconds(PLACE, NOON_S // 3_600), b"odd")
     assert laeq(levels, NOON_S, NOON_S + 1) == [None]
     assert laeq(levels, NOON_S + 3_600, NOON_S + 3_601) == [60.0]
     assert archive.rows.left_out == {"levels": 1}
