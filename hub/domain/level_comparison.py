@@ -26,8 +26,8 @@ _PERCEPTION: Final = (
     (3.0, "Most people do not notice such a difference"),
     (5.0, "People barely notice such a difference"),
     (10.0, "People readily notice such a difference"),
-    (20.0, "People hear about twice the loudness"),
-    (float("inf"), "People hear more than four times the loudness"),
+    (20.0, "People perceive about twice the loudness"),
+    (float("inf"), "People perceive more than four times the loudness"),
 )
 """What people notice of a difference below each number of dB.
 
@@ -209,7 +209,7 @@ def _cautions(both: tuple[PeriodLevels, PeriodLevels]) -> list[str]:
 
 
 def _summary(difference_db: float | None) -> str:
-    """Say what a difference of LAeq means, from its value rounded to 0.1 dB, as it is shown."""
+    """State what a difference of LAeq means, from its value rounded to 0.1 dB, as it is shown."""
     if difference_db is None:
         return "The two cannot be compared."
     size = abs(round(difference_db, 1))

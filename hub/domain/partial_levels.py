@@ -99,9 +99,9 @@ def partial_levels(
         energy = (until_s - begin_s) * 10.0 ** ((clip.laeq - laeq) / 10.0)
         for name, share in clip_shares(clip.presence).items():
             energies[name] += share * energy
-    heard = sum(energies.values())
+    attributed = sum(energies.values())
     if covered_s < _COVERED * valid_s:
-        energies[NO_CLIP] = max(0.0, valid_s - heard)
+        energies[NO_CLIP] = max(0.0, valid_s - attributed)
     total = sum(energies.values())
     shares = {name: energy / total for name, energy in energies.items() if energy > 0.0}
     return PartialLevels(start_s, laeq, valid_s, unit, shares)

@@ -61,7 +61,7 @@ class PeriodView(BaseModel):
 class ComparisonView(BaseModel):
     """Two periods and the levels of `period` less those of `other`, in dB.
 
-    If `comparable` is false, all differences are null and `reasons` says why. `cautions` are what else may explain a
+    If `comparable` is false, all differences are null and `reasons` states why. `cautions` are what else may explain a
     difference.
     """
 

@@ -39,8 +39,8 @@
       cursor.removeAttribute("hidden");
       const level = data.bands[minute]?.[band] ?? null;
       const at = clock(Date.parse(data.start) + 1000 * data.period_s * minute, figure.dataset.zone);
-      const said = level === null ? "no level" : `${level.toFixed(1).replace("-", "\u2212")} ${data.unit}`;
-      readout.textContent = `${at}, ${hertz(data.frequencies_hz[band])}: ${said}`;
+      const text = level === null ? "no level" : `${level.toFixed(1).replace("-", "\u2212")} ${data.unit}`;
+      readout.textContent = `${at}, ${hertz(data.frequencies_hz[band])}: ${text}`;
     };
     const on = (event) => load().then(() => show(event));
 

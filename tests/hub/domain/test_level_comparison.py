@@ -49,7 +49,7 @@ def test_a_period_has_its_levels_whatever_the_clock_does(first: date, hours: int
     assert levels == {**expected, "lden": round(float(lden), 6)}
 
 
-def test_the_difference_is_that_of_each_level_and_said_in_words() -> None:
+def test_the_difference_is_that_of_each_level_and_stated_in_words() -> None:
     found = compare(period(66.0), period(60.0, place="demo/court-1"))
     assert found.differences == {name: pytest.approx(6.0) for name in QUANTITIES}
     assert (found.reasons, found.cautions) == ((), [])
@@ -60,7 +60,7 @@ def test_the_difference_is_that_of_each_level_and_said_in_words() -> None:
 
 
 @pytest.mark.parametrize(
-    ("difference", "said"),
+    ("difference", "expected"),
     [
         (0.94, "Both are about equally loud: the LAeq differ by 0.9 dB."),
         (0.96, "The first is 1.0 dB louder than the second by LAeq: 1.3 times"),
@@ -68,12 +68,12 @@ def test_the_difference_is_that_of_each_level_and_said_in_words() -> None:
         (2.9, "Most people do not notice"),
         (3.0, "People barely notice"),
         (5.0, "People readily notice"),
-        (10.0, "10 times the sound energy in the same time. People hear about twice the loudness"),
-        (-25.0, "1/316 of the sound energy in the same time. People hear more than four times"),
+        (10.0, "10 times the sound energy in the same time. People perceive about twice the loudness"),
+        (-25.0, "1/316 of the sound energy in the same time. People perceive more than four times"),
     ],
 )
-def test_the_sentence_follows_the_rounded_difference(difference: float, said: str) -> None:
-    assert said in compare(period(60.0 + difference), period(60.0)).summary
+def test_the_sentence_follows_the_rounded_difference(difference: float, expected: str) -> None:
+    assert expected in compare(period(60.0 + difference), period(60.0)).summary
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_what_cannot_be_compared_has_no_difference_and_a_reason(
         (period(), period(calibrations=("c1", "c2"), place="demo/court-1"), "The second has 2 calibrations"),
     ],
 )
-def test_what_else_explains_a_difference_is_said(one: PeriodLevels, two: PeriodLevels, caution: str) -> None:
+def test_what_else_explains_a_difference_is_stated(one: PeriodLevels, two: PeriodLevels, caution: str) -> None:
     found = compare(one, two)
     assert found.differences["laeq"] is not None
     assert [text for text in found.cautions if caution in text] == list(found.cautions)

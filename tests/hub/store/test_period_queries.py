@@ -19,7 +19,7 @@ from hub.store.period_queries import _local_s, step_s
         ("UTC", date(2026, 6, 1)),
     ],
 )
-def test_periods_begin_when_the_wall_clock_says(name: str, first: date) -> None:
+def test_periods_begin_when_the_wall_clock_states_it(name: str, first: date) -> None:
     zone = ZoneInfo(name)
     edges = [bounds(first + timedelta(days=number), zone)[0] for number in range(3)]
     found = _local_s(edges, 60, zone)

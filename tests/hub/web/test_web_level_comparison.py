@@ -111,7 +111,7 @@ def test_the_same_as_csv(client: TestClient) -> None:
     ("other", "reason"),
     [("demo/court-1", "levels for 48 % of its time"), ("demo/roof-1", "The first is in dB, the second in dBFS")],
 )
-def test_what_cannot_be_compared_says_why_in_api_and_page(client: TestClient, other: str, reason: str) -> None:
+def test_what_cannot_be_compared_states_why_in_api_and_page(client: TestClient, other: str, reason: str) -> None:
     parameters = {"place": "demo/street-1", "first": "2026-10-24", "other_place": other}
     found = got(client, "comparison", parameters)
     assert (found["comparable"], set(found["differences"].values())) == (False, {None})
