@@ -61,8 +61,8 @@ class PeriodView(BaseModel):
 class ComparisonView(BaseModel):
     """Two periods and the levels of `period` less those of `other`, in dB.
 
-    If `comparable` is false, all differences are null and `reasons` states why. `cautions` are what else may explain a
-    difference.
+    If `comparable` is false, all differences are null and `reasons` states why. `cautions` are what else may explain
+    a difference.
     """
 
     timezone: str
