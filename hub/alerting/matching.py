@@ -53,7 +53,7 @@ class Matcher:
             exclusion = exclude_recent_from_sensor(
                 ids[number:], event.place, event.captured_at, rule.exclude_same_sensor_s
             )
-            requests.append((event.space, Query(own, max(rule.max_matches, MATCHES), exclusion)))
+            requests.append((event.space, Query(own, max(rule.max_matches, MATCHES), exclusion, keep_place=False)))
         answers = self._retrieval.search_all(requests)
         self._look_past_own_episodes(events, requests, answers)
         similar: list[SearchResult] = [SearchResult((), np.empty((0, COUNT), dtype=np.float32))] * len(events)

@@ -103,6 +103,7 @@ class Query:
         exclusion: what must not match.
         filter: what is looked at.
         by: what events are ranked by.
+        keep_place: whether an event that stands out by source keeps a place, by both; without, one scan is enough.
     """
 
     towers: npt.NDArray[np.float32]
@@ -110,6 +111,7 @@ class Query:
     exclusion: Exclusion = field(default_factory=Exclusion)
     filter: Filter = field(default_factory=Filter)
     by: By = By.BOTH
+    keep_place: bool = True
 
 
 class Backend(Protocol):
@@ -139,9 +141,9 @@ class Backend(Protocol):
         ...
 
 
-def rows_by(queries: Sequence[Query]) -> dict[By, list[int]]:
-    """Return the rows of the queries that are ranked by each value."""
-    rows: dict[By, list[int]] = {}
+def rows_by(queries: Sequence[Query]) -> dict[tuple[By, bool], list[int]]:
+    """Return the rows of the queries that are ranked by each value, with and without kept places."""
+    rows: dict[tuple[By, bool], list[int]] = {}
     for row, query in enumerate(queries):
-        rows.setdefault(query.by, []).append(row)
+        rows.setdefault((query.by, query.keep_place), []).append(row)
     return rows

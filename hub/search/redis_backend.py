@@ -21,6 +21,7 @@ from redis.exceptions import MovedError
 from hub.domain.match import Match
 from hub.domain.presence_matrix import level_of_similarity
 from hub.search.backend import Exclusion, Filter, IndexEntry, Query, Towers
+from hub.search.scoring.kept_places import without_kept_places
 from hub.search.scoring.scorer import Scorer
 from hub.search.scoring.top_k import best
 from hub.store import keys
@@ -69,6 +70,7 @@ class RedisSearchBackend:
         if scorer.sketch is None:
             raise InvalidError(_NO_SKETCH)
         self.scorer = scorer
+        self._without_places = without_kept_places(scorer)
         self._sketch = scorer.sketch
         self._candidates = candidates
         # Longer than our own patience: past its limit (else 500 ms) the server answers "nothing", without an error.
@@ -136,7 +138,7 @@ class RedisSearchBackend:
         if not asked:
             return [[] for _ in queries]
         closest = self._candidates
-        sketches = [self._sketch.of_queries(queries[i].towers[None], queries[i].by) for i in asked]
+        sketches = [self._of_query(queries[i]) for i in asked]
         answers = iter(
             self._pipelined(
                 self._command(queries[i], own[0], closest)
@@ -148,6 +150,14 @@ class RedisSearchBackend:
         for i, some in zip(asked, sketches, strict=True):
             found[i] = self._best(queries[i], [next(answers) for _ in some])
         return found
+
+    def _scorer_of(self, query: Query) -> Scorer:
+        return self.scorer if query.keep_place else self._without_places
+
+    def _of_query(self, query: Query) -> list[npt.NDArray[np.float32]]:
+        """Return the sketch of a query, or two: float32 [1, width] each."""
+        sketch = self._scorer_of(query).sketch or self._sketch
+        return sketch.of_queries(query.towers[None], query.by)
 
     def _command(self, query: Query, sketch: npt.NDArray[np.float32], candidates: int) -> _Command:
         """One FT.SEARCH; excluded events may be among what it finds, so it asks for as many more."""
@@ -171,7 +181,7 @@ class RedisSearchBackend:
         rows = sorted(known.values(), key=lambda row: -row[2])
         shape = (len(rows), *self.scorer.tower_shape)
         towers = np.frombuffer(b"".join(row[3] for row in rows), dtype="<f2").reshape(shape)
-        found = best(self.scorer, query.towers, towers, query.k, by=query.by)
+        found = best(self._scorer_of(query), query.towers, towers, query.k, by=query.by)
         levels = level_of_similarity(found.matrices)
         return [
             Match(

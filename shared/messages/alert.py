@@ -21,9 +21,9 @@ class MatchMessage(Message):
     plus the similarity of finer kinds of sound if the model has them. In a search by source, `rank` is the similarity
     of the sources, alone or added. `match_probability` is the probability that both events are the same kind of
     sound, the highest over the alert's categories. `same_source` is the probability that both come from the same
-    source (the same machine, dog, siren, voice), null if the model does not identify sources. `stands_out` is true of
-    the event that is closest in sound by a wide margin: it keeps one of the first ten places although others may be
-    more alike by kind. Source: the paper, section 3.1.
+    source (the same machine, dog, siren, voice), null if the model does not identify sources. In a search,
+    `stands_out` is true of the event that is closest in sound by a wide margin: it keeps one of the first ten places
+    although others may be more alike by kind. Source: the paper, section 3.1.
     """
 
     event: ItemId

@@ -16,6 +16,7 @@ from hub.search.candidates import CandidateTuner
 from hub.search.memory.reader import IndexReader, one_by
 from hub.search.memory.segment import Segment, empty
 from hub.search.memory.sketch_products import columns, kept
+from hub.search.scoring.kept_places import without_kept_places
 from hub.search.scoring.scorer import Scorer
 
 _SHIFT: Final = 17
@@ -39,6 +40,7 @@ class MemoryIndex:
 
     def __init__(self, scorer: Scorer, reach: Callable[[], CandidateTuner] | None = None) -> None:
         self.scorer = scorer
+        self._without_places = without_kept_places(scorer)
         made = reach or (lambda: CandidateTuner(least=scorer.candidates))
         self.reaches: dict[By, CandidateTuner] = {by: made() for by in By}
         self._lock = threading.Lock()
@@ -95,14 +97,14 @@ class MemoryIndex:
     def search(self, queries: Sequence[Query]) -> list[list[Match]]:
         """See `Backend.search`."""
         view, found = self.view(), dict[int, list[Match]]()
-        for by, rows in rows_by(queries).items():
+        for (by, _), rows in rows_by(queries).items():
             own = [queries[row] for row in rows]
-            found |= zip(rows, view.search(self.scorer, own, self.reaches[by].candidates), strict=True)
+            found |= zip(rows, view.search(self._scorer_of(own[0]), own, self.reaches[by].candidates), strict=True)
         return [found[row] for row in range(len(queries))]
 
     def exact(self, query: Query) -> list[Match]:
         """Return the best of one query, all events ranked."""
-        return self.view().exact(self.scorer, query)
+        return self.view().exact(self._scorer_of(query), query)
 
     def measure(self, query: Query, between: Callable[[], None] = lambda: None) -> list[float]:
         """Scan all events for one query, to learn how many candidates find its ten best.
@@ -117,15 +119,18 @@ class MemoryIndex:
         return self.measure_all([query], between)[0]
 
     def measure_all(self, queries: Sequence[Query], between: Callable[[], None] = lambda: None) -> list[list[float]]:
-        """`measure` for many queries, all by the same, in one scan."""
+        """`measure` for many queries, all by the same and all with or without kept places, in one scan."""
         view = self.view()
         if not view.chunks:
             return [[] for _ in queries]
-        measured = view.measured(self.scorer, queries, between)
+        measured = view.measured(self._scorer_of(queries[0]), queries, between)
         for positions, _ in measured:
             if len(positions):
                 self.reaches[one_by(queries)].observe(positions)
         return [ranks for _, ranks in measured]
+
+    def _scorer_of(self, query: Query) -> Scorer:
+        return self.scorer if query.keep_place else self._without_places
 
     def view(self) -> IndexReader:
         """Return the index as it is now."""

@@ -1,5 +1,7 @@
 """Identities as a scorer uses them: their cosines, what these mean, and ranks by kind and source together."""
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -27,6 +29,10 @@ class Identities:
     def __init__(self, identity: Identity | None) -> None:
         self._identity = identity
         self.values = 0 if identity is None else identity.network.eval().config.values
+
+    def without_places(self) -> "Identities":
+        """Return the same identities, of which none keeps a place in a search by both."""
+        return Identities(None if self._identity is None else replace(self._identity, margins=None))
 
     @property
     def known(self) -> bool:

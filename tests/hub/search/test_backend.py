@@ -218,6 +218,10 @@ def test_an_event_that_stands_out_by_source_keeps_its_place_for_any_number_of_ma
     assert [event for event in whole if event != entry(last).event] == by_kind[: 20 - (place is not None)]
     outstanding = [match.event for match in backend.search(queries)[-2] if match.stands_out]
     assert outstanding == ([] if place is None else [entry(last).event])
+    _, plain = backend.search([queries[0], replace(queries[-2], keep_place=False)])
+    assert not any(match.stands_out for match in plain)
+    others = [event for event in whole if event != entry(last).event]
+    assert [match.event for match in plain if match.event != entry(last).event][: len(others)] == others
 
 
 def test_a_match_describes_its_event(backend: Backend, scorer: Scorer, towers: Towers) -> None:
