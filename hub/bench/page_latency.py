@@ -44,6 +44,7 @@ DAYS: Final = 60
 _BATCH: Final = 500
 _PRESENT_SHARE: Final = 0.3
 _FLAGGED_SHARE: Final = 0.05
+_BEFORE: Final = 100
 _WARM: Final = 2
 
 
@@ -134,19 +135,19 @@ def _fill(store: EventStore, count: int, progress: ProgressFn) -> None:
                 )
             )
         store.add_many(events)
-        detector.process(events, [_search_result(event, rng) for event in events])
+        detector.process(events, [_search_result(event, _BEFORE * SENSORS * step, rng) for event in events])
         progress("filling the archive", (first + size) / count)
     store.client.delete(keys.ALERTS_PENDING)
 
 
-def _search_result(event: StoredEvent, rng: np.random.Generator) -> SearchResult:
-    """Return an invented match for some events: the same sensor's event 100 before."""
-    seq = event.id.seq - 100
+def _search_result(event: StoredEvent, ago: timedelta, rng: np.random.Generator) -> SearchResult:
+    """Return an invented match for some events: the same sensor's event `_BEFORE` before, so long ago."""
+    seq = event.id.seq - _BEFORE
     if seq < 0 or rng.random() > _FLAGGED_SHARE:
         return SearchResult((), np.empty((0, COUNT), dtype=np.float32))
     matrix = np.tile(np.array([0.0, 1.0, 0.0], dtype=np.float32), (COUNT, 1))
     before = str(replace(event.id, seq=seq))
-    match = Match(before, event.place, to_ms(event.captured_at), 7.5, 7.5, matrix)
+    match = Match(before, event.place, to_ms(event.captured_at - ago), 7.5, 7.5, matrix)
     return SearchResult([match], np.full((1, COUNT), 0.9, dtype=np.float32))
 
 
