@@ -141,7 +141,7 @@ def _fill(store: EventStore, count: int, progress: ProgressFn) -> None:
 
 
 def _search_result(event: StoredEvent, ago: timedelta, rng: np.random.Generator) -> SearchResult:
-    """Return an invented match for some events: the same sensor's event `_BEFORE` before, so long ago."""
+    """Return an invented match for some events: the same sensor's event `_BEFORE` before, captured at that time."""
     seq = event.id.seq - _BEFORE
     if seq < 0 or rng.random() > _FLAGGED_SHARE:
         return SearchResult((), np.empty((0, COUNT), dtype=np.float32))

@@ -5,6 +5,7 @@ servers and their data end with the process that started them.
 """
 
 import contextlib
+import secrets
 import signal
 import socket
 import tempfile
@@ -36,6 +37,10 @@ max_payload_size = {payload}
 max_inflight_count = 100
 dynamic_filters = true
 """
+_FIRST_PORT: Final = 20_000
+_PORTS: Final = 12_000
+"""Servers' ports end below 32,768, where Linux begins to take ports for clients and for port 0."""
+_ATTEMPTS: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +57,19 @@ class Servers:
 
 
 def free_port() -> int:
-    """Return a loopback port that is free now."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+    """Return a loopback port that is free, and that no client's connection takes before its server listens.
+
+    Raises:
+        OSError: none was free.
+    """
+    for _ in range(_ATTEMPTS):
+        port = _FIRST_PORT + secrets.randbelow(_PORTS)
+        try:
+            with socket.create_server(("127.0.0.1", port)):
+                return port
+        except OSError:
+            continue
+    raise OSError(f"no port from {_FIRST_PORT} to {_FIRST_PORT + _PORTS} is free")
 
 
 def broker_config(port: int) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from fastapi import HTTPException
 from pydantic import BaseModel, Field
 
 from hub.domain.exceedances import Exceedance
@@ -199,12 +200,12 @@ def chosen_rules(parts: WebContext, name: str | None) -> list[LimitRule]:
     """Return the rules of the hub, or the one of a name.
 
     Raises:
-        InvalidError: no rule has this name.
+        HTTPException: 404, no rule has this name.
     """
     rules = [rule for rule in parts.limits if name in {None, "", rule.name}]
     if name and not rules:
         known = ", ".join(rule.name for rule in parts.limits) or "none"
-        raise InvalidError(f"unknown rule {name!r}; known are {known}")
+        raise HTTPException(404, f"no rule {name}; known are {known}")
     return rules
 
 

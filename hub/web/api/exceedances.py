@@ -57,7 +57,7 @@ def routes(parts: WebContext) -> APIRouter:
         found, following = parts.exceedances.page(wanted, limit=limit, after=decode_cursor(after))
         return ExceedanceList(exceedances=[exceedance_view(one) for one in found], next=encode_cursor(following))
 
-    @router.get("/limits", responses=errors(422, 503))
+    @router.get("/limits", responses=errors(404, 422, 503))
     def limits(
         since: Since = None, until: Until = None, site: Site = None, place: Place = None, rule: Rule = None
     ) -> LimitsView:

@@ -181,17 +181,17 @@ def test_the_page_lists_exceedances_with_their_chart_and_what_was_not_judged(cli
 
 
 @pytest.mark.parametrize(
-    ("path", "reason"),
+    ("path", "status", "reason"),
     [
-        ("/limits?rule=unknown", "unknown rule"),
-        ("/limits?first=yesterday", "write a date like 2026-06-01"),
-        ("/limits?first=2020-01-01&last=2026-06-01", "longer than 366 days"),
-        ("/limits?after=nonsense", "is not a cursor"),
+        ("/limits?rule=unknown", 404, "no rule unknown; known are"),
+        ("/limits?first=yesterday", 422, "write a date like 2026-06-01"),
+        ("/limits?first=2020-01-01&last=2026-06-01", 422, "longer than 366 days"),
+        ("/limits?after=nonsense", 422, "is not a cursor"),
     ],
 )
-def test_a_wrong_request_gets_the_reason(client: TestClient, path: str, reason: str) -> None:
+def test_a_wrong_request_gets_the_reason(client: TestClient, path: str, status: int, reason: str) -> None:
     answer = client.get(path, headers={"Accept": "text/html"})
-    assert answer.status_code == 422
+    assert answer.status_code == status
     assert reason in answer.text
 
 

@@ -155,7 +155,7 @@ def test_a_wrong_category_is_reported_with_the_right_one(page: Page, city: Demo)
     form.get_by_text("Wrong category").click()
     form.get_by_label("Music").check()
     form.get_by_role("button", name="It was that instead").click()
-    expect(page.locator("aside form.verdict")).to_contain_text("wrong category (Music)")
+    expect(page.locator("aside .given")).to_contain_text("wrong category (Music)")
 
 
 def recording(folder: Path) -> Path:
@@ -184,7 +184,7 @@ def test_what_is_no_recording_is_refused_in_words(chromium: Browser, city: Demo,
     page.goto("/search")
     page.locator("input[type=file]").set_input_files(tmp_path / "notes.wav")
     page.locator("form[enctype]").get_by_role("button", name="Search").click()
-    expect(page.get_by_role("alert")).to_contain_text("send wav, flac or ogg")
+    expect(page.get_by_role("alert")).to_contain_text("send wav, flac, ogg, mp3 or m4a")
     page.close()
 
 
