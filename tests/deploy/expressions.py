@@ -22,6 +22,7 @@ BUILT_IN = {"up", "ALERTS"}
 EMPTY = {
     'ALERTS{alertname=~"Earwitness.*", alertstate="firing"}': "nothing fires while all is well",
     'earwitness:sensor_state{state=~"silent|lost"} == 1': "every sensor is online, or was stopped on purpose",
+    "sum by (rule) (increase(earwitness_hub_exceedances_total[1h]))": "a new deployment has no limits",
 }
 """Expressions that are empty until something breaks, and why; besides those of alerts, which are made to."""
 
