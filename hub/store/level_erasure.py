@@ -76,6 +76,7 @@ class LevelErasure:
         else:
             self._redis.delete(row)
             self._redis.zrem(level_keys.LEVEL_DAYS, f"{place}:{day}")
+        self._redis.zadd(level_keys.LIMIT_DAYS_DUE, {f"{place}:{day}": 0})  # withdraws exceedances of these hours
 
     def _hours(self, place: str, from_s: int, until_s: int) -> list[int]:
         first, end = from_s // _HOUR_S, -(-until_s // _HOUR_S)

@@ -15,6 +15,7 @@ from hub.store import level_keys
 from hub.store.event_queries import Cursor
 from hub.store.events import EventStore
 from hub.store.exceedances import ExceedanceFilter, ExceedanceStore, JudgedCounts
+from hub.store.level_erasure import LevelErasure
 from hub.store.level_statistics import DAY_S, LevelStatistics
 from hub.store.levels import LevelStore
 from hub.store.limit_judge import LimitJudge
@@ -105,6 +106,21 @@ def test_a_late_series_completes_corrects_and_withdraws_an_exceedance(archive: E
     assert listed(archive) == []
     assert counted(archive) == JudgedCounts(judged=1, exceeded=0, uncalibrated=0)
     assert archive.client.exists(level_keys.EXCEEDANCE_ROWS) == 0
+
+
+def test_an_exceedance_of_an_erased_hour_is_withdrawn_and_others_stay(archive: EventStore) -> None:
+    hub = judge(archive, HOURLY)
+    for hour in (0, 1, 24):
+        add(archive, 60.0, NOON + hour * HOUR)
+    hub.judge(NOON_S + 2 * DAY_S)
+    assert len(listed(archive)) == 3
+    erasure = LevelErasure(archive.client)
+    assert erasure.run(PLACE, NOON_S, NOON_S + 3_600) == 1
+    assert hub.judge(NOON_S + 2 * DAY_S)[0] == 1
+    assert sorted(one.start_s for one in listed(archive)) == [NOON_S + 3_600, NOON_S + DAY_S]
+    erasure.run(PLACE, NOON_S + DAY_S, NOON_S + 2 * DAY_S)
+    hub.judge(NOON_S + 2 * DAY_S)
+    assert [one.start_s for one in listed(archive)] == [NOON_S + 3_600]
 
 
 def test_levels_in_dbfs_never_exceed_a_limit_and_are_counted(archive: EventStore) -> None:
